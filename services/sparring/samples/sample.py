@@ -1,0 +1,79 @@
+"""What is asked: one image, one multiple-choice question about it, and where its subjects are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NewType, Protocol
+
+SampleDigest = NewType("SampleDigest", str)
+"""Lower-case hex sha256 over everything that a sample asks, its image's bytes included."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box in pixels: left edge `x`, top edge `y`, `width`, `height`."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """An object that the question is about. No edit may change it."""
+
+    name: str
+    box: Box
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question about one image.
+
+    Attributes:
+        image: the encoded file (PNG, JPEG or WEBP), exactly as it was read.
+        question: the question alone, without its options.
+        options: two or more distinct answers, in the order of the source.
+        answer: index into `options` of the right one.
+        targets: the objects asked about; empty where the source has no boxes.
+        category: the source's own name for this kind of question.
+        source: where the sample came from, for messages: a path, a line, a seed.
+    """
+
+    image: bytes
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    targets: tuple[Target, ...] = ()
+    category: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.options) < 2:
+            raise ValueError(f"{self.source}: a question needs at least two options, got {list(self.options)}")
+        if len(set(self.options)) != len(self.options):
+            raise ValueError(f"{self.source}: the options {list(self.options)} are not distinct")
+        if not 0 <= self.answer < len(self.options):
+            raise ValueError(f"{self.source}: answer {self.answer} is no index into {len(self.options)} options")
+
+    @cached_property
+    def digest(self) -> SampleDigest:
+        """Content address of the sample: equal for equal questions, whatever their source."""
+        asked = [
+            self.question,
+            self.options,
+            self.answer,
+            [(t.name, t.box.x, t.box.y, t.box.width, t.box.height) for t in self.targets],
+        ]
+        return SampleDigest(hashlib.sha256(self.image + json.dumps(asked).encode()).hexdigest())
+
+
+class SampleSource(Protocol):
+    """A dataset: a finite or endless sequence of samples, the same at every pass."""
+
+    def __iter__(self) -> Iterator[Sample]: ...
