@@ -6,11 +6,10 @@ share both colour and shape, so that every question has one answer. How hard a s
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict, Field
 
+from sparring.samples.images import encode_png
 from sparring.samples.sample import Box, Sample, Target
 
 Shape = Literal["circle", "square", "triangle", "cross"]
@@ -161,11 +161,15 @@ def draw(rng: np.random.Generator, world: World) -> Scene:
             items = (*items, item)
         if len(items) == count:
             ground = world.grounds[rng.integers(len(world.grounds))]
-            first, second = (tuple(int(v) for v in rng.integers(20, 111) + rng.integers(-12, 13, size=3)) for _ in "ab")
-            return Scene(world.size, ground, (first, second), items)
+            return Scene(world.size, ground, (_tone(rng), _tone(rng)), items)
 
 
-@lru_cache(maxsize=None)
+def _tone(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = rng.integers(20, 111) + rng.integers(-12, 13, size=3)
+    return int(red), int(green), int(blue)
+
+
+@cache
 def sprite(shape: Shape, size: int) -> NDArray[np.float32]:
     """Coverage of a shape in its box: float32 [size, size, 1], 0 to 1."""
     big = size * SUPERSAMPLING
@@ -185,7 +189,7 @@ def sprite(shape: Shape, size: int) -> NDArray[np.float32]:
             pen.rectangle((third, 0, end - third, end), fill=255)
             pen.rectangle((0, third, end, end - third), fill=255)
     small = mask.resize((size, size), Image.Resampling.BOX)
-    return (np.asarray(small, dtype=np.float32) / 255)[..., None]
+    return (np.asarray(small, dtype=np.float32) / np.float32(255))[..., None]
 
 
 def backdrop(scene: Scene) -> NDArray[np.float32]:
@@ -212,18 +216,11 @@ def render(scene: Scene) -> NDArray[np.uint8]:
     return canvas.round().clip(0, 255).astype(np.uint8)
 
 
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode uint8 [height, width, 3] as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
 def ask(scene: Scene, source: str = "") -> Sample:
     """The question about a scene: where the first target lies, seen from the second."""
     first, second = scene.targets
     return Sample(
-        image=png(render(scene)),
+        image=encode_png(render(scene)),
         question=f"What is the location of the {first.name} compared with the {second.name}?",
         options=RELATIONS,
         answer=RELATIONS.index(scene.relation),
