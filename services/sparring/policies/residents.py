@@ -37,12 +37,20 @@ class Residents(Generic[ModuleT]):
         base: the weights called "base". Without an adapter they are also the learner, so that training changes them.
         load: opens a folder of whole weights as a module like `base`, on the same device.
         adapter: the learner's adapter; None trains all weights of the base.
+        exclude: regular expression over the full names of modules that get no adapter although a target matches.
     """
 
-    def __init__(self, base: ModuleT, load: Callable[[Path], ModuleT], adapter: Adapter | None) -> None:
+    def __init__(
+        self,
+        base: ModuleT,
+        load: Callable[[Path], ModuleT],
+        adapter: Adapter | None,
+        exclude: str | None = None,
+    ) -> None:
         self._base = base.eval()
         self._load = load
         self._adapter = adapter
+        self._exclude = exclude
         self._peft: PeftModel | None = None
         self._whole: dict[str, ModuleT] = {}
         self._adapters: dict[str, str] = {}
@@ -140,7 +148,12 @@ class Residents(Generic[ModuleT]):
             return self._base
 
     def _add_learner(self, adapter: Adapter) -> None:
-        config = LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(adapter.targets))
+        config = LoraConfig(
+            r=adapter.rank,
+            lora_alpha=adapter.alpha,
+            target_modules=list(adapter.targets),
+            exclude_modules=self._exclude,
+        )
         if self._peft is None:
             self._peft = get_peft_model(self._base, config, adapter_name=LEARNER)
         else:
