@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import multiprocessing
+import subprocess
+import sys
 from datetime import timedelta
-from multiprocessing.connection import Connection
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -24,7 +25,6 @@ from sparring.ledgers.journal import (
     Usage,
 )
 from sparring.ledgers.records import RevisionName
-from sparring.ledgers.storage import Storage
 
 SHARE = Share(value=0.5, low=0.25, high=0.75, n=12)
 DEFENDER = RevisionName("c/defender/000003")
@@ -49,7 +49,7 @@ ENTRIES: list[JournalEntry] = [
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(Storage(root=str(tmp_path)), "c")
+    return Journal(tmp_path, "c")
 
 
 def write(journal: Journal, *entries: JournalEntry) -> None:
@@ -97,25 +97,26 @@ def test_one_writer_at_a_time(journal: Journal) -> None:
     write(journal, ENTRIES[0])
 
 
-def _hold(root: str, ready: Connection) -> None:
-    with Journal(Storage(root=root), "c").writer() as writer:
-        writer.append(ENTRIES[0])
-        ready.send(True)
-        ready.recv()
+HOLD = """
+import sys
+from sparring.ledgers.journal import Journal, Usage
+with Journal(sys.argv[1], "c").writer() as writer:
+    writer.append(Usage(wall_seconds=1, peak_pss_bytes=2))
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_the_lock_falls_with_the_process(journal: Journal, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_hold, args=(str(tmp_path), there))
-    process.start()
-    assert here.recv()
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdin=PIPE, stdout=PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
     with pytest.raises(JournalLocked), journal.writer():
         pass
     process.kill()
-    process.join()
+    process.communicate()
     write(journal, ENTRIES[1])
-    assert [entry.kind for entry in journal.entries()] == ["campaign_started", "phase_started"]
+    assert [entry.kind for entry in journal.entries()] == ["usage", "phase_started"]
 
 
 def test_a_refused_write_leaves_no_trace(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,4 +136,4 @@ def test_a_refused_write_leaves_no_trace(journal: Journal, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "x" * 101, "a b", "a\n"])
 def test_a_campaign_is_one_plain_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidName):
-        Journal(Storage(root=str(tmp_path)), name)
+        Journal(tmp_path, name)

@@ -6,10 +6,10 @@ counted: readers pass over it, and the next writer cuts it off. One process at a
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
@@ -29,20 +29,21 @@ from sparring.ledgers.entries import (
     Usage,
 )
 from sparring.ledgers.errors import CorruptJournal, JournalLocked
+from sparring.ledgers.lock import exclusive
 from sparring.ledgers.storage import Storage
 
 _ENTRY: TypeAdapter[JournalEntry] = TypeAdapter(JournalEntry)
 
 
 class Journal:
-    """Reads the journal of `campaign`, and writes it for whoever has the campaign's lock.
+    """Reads the journal of `campaign` under `root` (see `Storage`), and writes it for whoever has the campaign's lock.
 
     Raises:
         InvalidName: no campaign may be called so.
     """
 
-    def __init__(self, storage: Storage, campaign: str) -> None:
-        self._folder = storage.campaign(campaign)
+    def __init__(self, root: str | Path, campaign: str) -> None:
+        self._folder = Storage(root=str(root)).campaign(campaign)
         self.path = self._folder / "journal.jsonl"
 
     def entries(self) -> Iterator[JournalEntry]:
@@ -73,16 +74,16 @@ class Journal:
             JournalLocked: another process holds it.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "lock").open("a+b") as lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(exclusive(self._folder / "lock", wait=False))
             except BlockingIOError as error:
                 raise JournalLocked(
                     f"{self._folder}: another process conducts this campaign; wait or stop it"
                 ) from error
-            with self.path.open("a+b", buffering=0) as file:
-                _sync_folder(self._folder)
-                yield JournalWriter(file)
+            file = stack.enter_context(self.path.open("a+b", buffering=0))
+            _sync_folder(self._folder)
+            yield JournalWriter(file)
 
 
 class JournalWriter:
