@@ -1,0 +1,80 @@
+"""Talk to a referee. Needs neither torch nor numpy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+
+import grpc
+
+from sparring.client.channel import Endpoint
+from sparring.client.errors import refused
+from sparring.v1 import referee_pb2, referee_pb2_grpc
+
+
+class Client:
+    """A blocking client; use it in a `with` block.
+
+    Every method raises `Refused` where the service says no.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._metadata = endpoint.metadata
+        self._channel = endpoint.open()
+        self._referee = referee_pb2_grpc.RefereeStub(self._channel)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._channel.close()
+
+    def play(self, request: referee_pb2.PlayRequest, *, seconds: float) -> Iterator[referee_pb2.PlayResponse]:
+        """Play one match within `seconds`; the last event is `played`."""
+        yield from self._events(self._referee.Play(request, timeout=seconds, metadata=self._metadata))
+
+    def check(self, request: referee_pb2.CheckRequest, *, seconds: float) -> Iterator[referee_pb2.CheckResponse]:
+        """Measure a defender within `seconds`; the last event is `report`."""
+        yield from self._events(self._referee.Check(request, timeout=seconds, metadata=self._metadata))
+
+    @staticmethod
+    def _events(call: Iterator) -> Iterator:  # type: ignore[type-arg]  # one body for both streams
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise refused(error) from error
+
+
+class AioClient:
+    """The same for asyncio; use it in an `async with` block."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._metadata = endpoint.metadata
+        self._channel = endpoint.open_aio()
+        self._referee = referee_pb2_grpc.RefereeStub(self._channel)
+
+    async def __aenter__(self) -> AioClient:
+        return self
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._channel.close()
+
+    async def play(
+        self, request: referee_pb2.PlayRequest, *, seconds: float
+    ) -> AsyncIterator[referee_pb2.PlayResponse]:
+        """Play one match within `seconds`; the last event is `played`."""
+        try:
+            async for event in self._referee.Play(request, timeout=seconds, metadata=self._metadata):
+                yield event
+        except grpc.RpcError as error:
+            raise refused(error) from error
+
+    async def check(
+        self, request: referee_pb2.CheckRequest, *, seconds: float
+    ) -> AsyncIterator[referee_pb2.CheckResponse]:
+        """Measure a defender within `seconds`; the last event is `report`."""
+        try:
+            async for event in self._referee.Check(request, timeout=seconds, metadata=self._metadata):
+                yield event
+        except grpc.RpcError as error:
+            raise refused(error) from error
