@@ -3,8 +3,8 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -162,7 +162,7 @@ def test_tail_reads_each_group_once(ledger: EpisodeLedger, make_group: MakeGroup
 @pytest.mark.parametrize("limit", [1, 3, 4, 7])
 @pytest.mark.parametrize("compacted", [False, True])
 def test_tail_stops_at_whole_groups(ledger: EpisodeLedger, make_group: MakeGroup, limit: int, compacted: bool) -> None:
-    for number in range(3):
+    for number in "012":
         ledger.append_groups([make_group(f"g{number}/{i}") for i in range(3)])
     if compacted:
         ledger.compact()
@@ -220,19 +220,14 @@ def test_export_is_plain_parquet(ledger: EpisodeLedger, make_group: MakeGroup, t
 
 def test_threads_and_ledgers_append_at_once(make_group: MakeGroup, tmp_path: Path) -> None:
     ledgers = [EpisodeLedger(tmp_path) for _ in range(2)]
-    won: list[str] = []
+    wanted = [f"g{number}" for number in range(5)]
 
-    def work(ledger: EpisodeLedger) -> None:
-        for number in range(5):
-            if ledger.append_group(make_group(f"g{number}")):
-                won.append(f"g{number}")
+    def work(ledger: EpisodeLedger) -> list[str]:
+        return [name for name in wanted if ledger.append_group(make_group(name))]
 
-    threads = [threading.Thread(target=work, args=(ledgers[i % 2],)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(won) == [f"g{number}" for number in range(5)]
+    with ThreadPoolExecutor(4) as pool:
+        won = [name for names in pool.map(work, ledgers * 2) for name in names]
+    assert sorted(won) == wanted
     assert sorted(names(ledgers[0].scan())) == sorted(won)
 
 

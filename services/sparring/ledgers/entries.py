@@ -17,11 +17,11 @@ from sparring.ledgers.revision import Role
 
 
 def _known(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 Number = Annotated[float | None, BeforeValidator(_known)]
-"""A number, or None (NaN is read as None, JSON has no NaN) where nothing was observed."""
+"""A number, or None where nothing was observed: JSON has no NaN and no infinity, both are read as None."""
 
 
 class _Model(BaseModel):

@@ -35,10 +35,6 @@ class InvalidGroup(EpisodeError, ValueError):
     """A group whose rows do not belong together, or that lacks some."""
 
 
-class CorruptRow(EpisodeError):
-    """A row that is not what was written."""
-
-
 class WeightsError(LedgerError):
     """The weights ledger."""
 

@@ -7,7 +7,7 @@ stored once, and an episode names it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NewType
 
 import numpy as np
@@ -22,7 +22,7 @@ RevisionName = NewType("RevisionName", str)
 """`CAMPAIGN/ROLE/NUMBER`, the number with six digits: `demo/attacker/000012`."""
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What an edit does to the image."""
 
     SEMANTIC = "semantic"
@@ -31,7 +31,7 @@ class Kind(str, Enum):
     """No attack: the original through the frozen VAE."""
 
 
-class Purpose(str, Enum):
+class Purpose(StrEnum):
     """Why a match was played."""
 
     TRAIN = "train"
@@ -39,7 +39,7 @@ class Purpose(str, Enum):
     CHECK = "check"
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """How an episode ended."""
 
     PLAYED = "played"
@@ -49,7 +49,7 @@ class Outcome(str, Enum):
     """No result; it voids its group."""
 
 
-class Learner(str, Enum):
+class Learner(StrEnum):
     """Which side learns from an episode."""
 
     ATTACKER = "attacker"

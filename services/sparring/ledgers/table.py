@@ -13,7 +13,6 @@ from pathlib import Path
 
 import lance
 import pyarrow as pa
-from lance import Session  # type: ignore[attr-defined]  # public, but missing from its __all__
 
 from sparring.ledgers.rows import Row
 
@@ -24,9 +23,9 @@ _BUFFER_BYTES = 64 << 20
 _IDS_PER_QUERY = 256
 
 
-def caches() -> Session:
+def caches() -> lance.Session:
     """Caches of bounded size for the tables that share them."""
-    return Session(index_cache_size_bytes=16 << 20, metadata_cache_size_bytes=64 << 20)
+    return lance.Session(index_cache_size_bytes=16 << 20, metadata_cache_size_bytes=64 << 20)
 
 
 def equal(**columns: str | None) -> str:
@@ -103,7 +102,7 @@ class Table:
     path: Path
     schema: pa.Schema
     fragment_rows: int
-    session: Session
+    session: lance.Session
 
     def create(self) -> None:
         """Make the table if it is not there. Two processes must not do so at once."""

@@ -35,7 +35,7 @@ _TURNS = {
 }
 """What undoes each EXIF orientation."""
 _RUN_LENGTH = 3
-"""zlib's Z_RLE. On filtered pixels it takes 0.6 times as long as Z_DEFAULT at level 1, and the file is a tenth smaller."""
+"""zlib's Z_RLE. Level 1 takes 0.6 times as long with it on a photograph, and the file is a tenth smaller."""
 
 
 class BadImage(ValueError):
