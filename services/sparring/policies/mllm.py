@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from transformers import AutoModelForImageTextToText, Cache, PreTrainedModel
 
@@ -95,14 +96,14 @@ class Mllm:
             logits = proceed(model, cache, chosen[:, None], mask, following[:, None] + step)[:, -1]
         return torch.stack(tokens, 1), torch.stack(logprobs, 1)
 
-    def _replies(self, tokens: np.ndarray, logprobs: np.ndarray) -> Iterator[Reply]:
+    def _replies(self, tokens: NDArray[np.int64], logprobs: NDArray[np.float32]) -> Iterator[Reply]:
         ending = np.isin(tokens, self._ends.numpy())
-        finished = ending.any(1)
-        lengths = np.where(finished, ending.argmax(1) + 1, tokens.shape[1])
+        lengths = np.where(ending.any(1), ending.argmax(1) + 1, tokens.shape[1])
         kept = [row[:length] for row, length in zip(tokens, lengths, strict=True)]
         texts = self.processor.tokenizer.batch_decode(kept, skip_special_tokens=True)
-        for text, row, scores, end in zip(texts, kept, logprobs, finished, strict=True):
-            yield Reply(text.strip(), row.astype(np.int32), scores[: len(row)].astype(np.float32), bool(end))
+        for text, row, scores in zip(texts, kept, logprobs, strict=True):
+            finished = bool(np.isin(row[-1], self._ends.numpy()))
+            yield Reply(text.strip(), row.astype(np.int32), scores[: len(row)], finished)
 
     def logprob(self, acts: Sequence[Ask], choices: Sequence[Reply], sampling: AnswerSampling) -> TokenLogprobs:
         """How probable the learner finds one answer to each ask (`count` is not looked at).
@@ -148,7 +149,7 @@ def ends(model: PreTrainedModel, default: int) -> torch.Tensor:
     return torch.tensor(configured if configured is not None else default).reshape(-1)
 
 
-def draws(seed: int, index: int, count: int) -> np.ndarray:
+def draws(seed: int, index: int, count: int) -> NDArray[np.float64]:
     """The random numbers of one answer: float64 [count], 0 to 1."""
     return np.random.default_rng([seed, index]).random(count)
 
@@ -187,7 +188,8 @@ def proceed(
         past_key_values=cache,
         use_cache=True,
     )
-    return output.logits
+    logits: torch.Tensor = output.logits
+    return logits
 
 
 def answer_logits(model: PreTrainedModel, prompts: Prompts, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

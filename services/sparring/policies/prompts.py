@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from PIL import Image
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 from sparring.policies.policy import Ask
 
@@ -50,20 +50,20 @@ def read(asks: Sequence[Ask], processor: ProcessorMixin, model: PreTrainedModel)
     return Prompts(dict(inputs), positions, positions.amax(dim=(0, 2)) + 1, torch.tensor(chosen, device=model.device))
 
 
-def encode(asks: Sequence[Ask], processor: ProcessorMixin):
-    turns = [
-        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": ask.prompt}]}] for ask in asks
-    ]
+def encode(asks: Sequence[Ask], processor: ProcessorMixin) -> BatchFeature:
+    """Tokens, masks, token types, patches and grids of asks, whatever their sizes and lengths."""
+    turns = [[{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": ask.prompt}]}] for ask in asks]
     texts = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     images = [Image.fromarray(ask.image) for ask in asks]
     return processor(images=images, text=texts, padding=True, return_tensors="pt")
 
 
-def locate(inputs, types: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
+def locate(inputs: BatchFeature, types: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
     """Positions of all tokens. The model counts them row by row in Python, so equal rows are counted once."""
     mask, grid = inputs["attention_mask"], inputs["image_grid_thw"]
     width = types.shape[1]
     layouts, inverse = torch.unique(torch.cat([types, mask, grid], dim=1), dim=0, return_inverse=True)
+    positions: torch.Tensor
     positions, _ = model.model.get_rope_index(
         torch.zeros_like(layouts[:, :width]),
         mm_token_type_ids=layouts[:, :width],

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
@@ -24,6 +24,12 @@ LEARNER = "default"
 """PEFT saves the adapter of this name into the folder itself, where `PeftModel.from_pretrained` looks for it."""
 
 ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
+
+
+class Saves(Protocol):
+    """What transformers' and diffusers' models have in common."""
+
+    def save_pretrained(self, folder: Path) -> object: ...
 
 
 class NotInstalled(LookupError):
@@ -131,7 +137,8 @@ class Residents(Generic[ModuleT]):
         if self._peft is None:
             return nullcontext()
         if name == BASE:
-            return self._peft.disable_adapter()
+            base_alone: AbstractContextManager[None] = self._peft.disable_adapter()
+            return base_alone
         self._peft.set_adapter(self._adapters[name], inference_mode=True)
         return nullcontext()
 
@@ -177,7 +184,7 @@ class Residents(Generic[ModuleT]):
             self._peft.save_pretrained(str(folder), selected_adapters=[LEARNER])
             (folder / "README.md").unlink(missing_ok=True)
         else:
-            module.save_pretrained(folder)
+            cast(Saves, module).save_pretrained(folder)
 
     def _absent(self, name: str) -> str:
         return f"revision {name!r} is not installed; installed are {sorted(self.names)}"
