@@ -15,7 +15,7 @@ from sparring.ops.making.small_mllm import MllmShape, build, write
 from sparring.ops.making.tokenizer import make_tokenizer
 from sparring.policies.config import Adapter, AnswerSampling, MllmConfig
 from sparring.policies.mllm import Mllm
-from sparring.policies.policy import Ask, Reply
+from sparring.policies.policy import Ask, Policy, Reply, TokenLogprobs
 from sparring.policies.residents import BASE, NotInstalled
 
 ADAPTER = Adapter(rank=4, alpha=8, targets=("q_proj", "v_proj", "qkv"))
@@ -39,6 +39,11 @@ def untrained(folder: Path, seed: int) -> Path:
     model.generation_config.eos_token_id = [2, *range(30, 60)]  # so that answers end early, at different lengths
     write(folder, model, shape)
     return folder
+
+
+def test_it_is_a_policy(base: Path) -> None:
+    defender: Policy[Ask, Reply, AnswerSampling, TokenLogprobs] = policy(base)
+    assert {name for name in dir(Policy) if not name.startswith("_")} <= set(dir(defender))
 
 
 def policy(base: Path, **options: object) -> Mllm:

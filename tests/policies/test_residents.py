@@ -31,7 +31,8 @@ def network(seed: int) -> LlamaForCausalLM:
 
 @torch.no_grad()
 def logits(model: torch.nn.Module) -> torch.Tensor:
-    return model(TOKENS).logits
+    found: torch.Tensor = model(TOKENS).logits
+    return found
 
 
 def load(folder: Path) -> LlamaForCausalLM:

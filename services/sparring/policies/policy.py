@@ -142,6 +142,9 @@ class Policy(Protocol[ActT, ChoiceT, SamplingT, LogprobsT]):
 
     A revision is installed from a folder in PEFT layout (an adapter on the base) or Hugging Face layout (whole
     weights). The name "base" is always there. Names are never reused.
+
+    Beside these there is at most one *learner*, the weights that are trained: an adapter, or without one the base
+    itself. `logprob`, `trainable`, `adopt` (start from a revision) and `export` (write a revision) are about it.
     """
 
     def install(self, name: str, folder: Path) -> None: ...
@@ -153,6 +156,8 @@ class Policy(Protocol[ActT, ChoiceT, SamplingT, LogprobsT]):
     def logprob(self, acts: Sequence[ActT], choices: Sequence[ChoiceT], sampling: SamplingT) -> LogprobsT: ...
 
     def trainable(self) -> Iterator[tuple[str, torch.nn.Parameter]]: ...
+
+    def adopt(self, folder: Path) -> None: ...
 
     def export(self, folder: Path) -> None: ...
 
