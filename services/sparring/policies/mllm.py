@@ -120,12 +120,16 @@ class Mllm:
             [torch.from_numpy(choice.tokens).long() for choice in choices], batch_first=True
         ).to(model.device)
         mask = torch.arange(tokens.shape[1], device=model.device) < lengths[:, None]
-        logits = answer_logits(model, prompts, tokens, mask) / sampling.temperature
-        logprobs = logits.float().log_softmax(-1)
+        logits = answer_logits(model, prompts, tokens, mask)
+        logprobs = (logits.float() / sampling.temperature).log_softmax(-1)
         chosen = logprobs.gather(-1, tokens[..., None])[..., 0]
         with torch.no_grad():
             entropy = -(logprobs.exp() * logprobs).sum(-1)
         return TokenLogprobs(chosen, entropy, mask)
+
+    def learner(self) -> nn.Module:
+        """The module that `logprob` has gradients for."""
+        return self._held.learner()
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters of what `logprob` has gradients for."""
@@ -164,7 +168,7 @@ def choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float) -> t
     if temperature == 0:
         chosen = logits.argmax(-1)
         return chosen, torch.zeros_like(chosen, dtype=torch.float32)
-    logprobs = (logits / temperature).float().log_softmax(-1)
+    logprobs = (logits.float() / temperature).log_softmax(-1)
     reached = logprobs.double().exp().cumsum(-1)
     chosen = torch.searchsorted(reached, (uniform * reached[:, -1])[:, None], right=True)
     chosen = chosen.clamp_(max=logits.shape[-1] - 1)
