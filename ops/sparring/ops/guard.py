@@ -1,0 +1,41 @@
+"""Runs a command that dies with the thread that started it, even when that ends by SIGKILL.
+
+    python -m sparring.ops.guard COMMAND [ARGUMENT ...]
+
+The kernel is asked for the signal (PR_SET_PDEATHSIG), then the command takes over this process, keeping its pid. The
+request outlives the exec. It isn't inherited, so a command that starts others guards those as well.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask for SIGKILL at the death of the parent, which must be alive.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:
+        sys.exit("the process that started this one has died already")
+
+
+def main(command: list[str]) -> None:
+    """Become `command`."""
+    if sys.platform == "linux":
+        die_with_parent()
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
