@@ -1,0 +1,50 @@
+"""DAPO's loss on the tokens of answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from sparring.trainer.config import Dapo
+
+FARTHEST = 20.0
+"""Log-ratios are clamped to +- this, so that one absurd token cannot overflow."""
+
+
+@dataclass(frozen=True)
+class TokenHealth:
+    """Sums over valid tokens, to be divided by their number; scalars without gradients."""
+
+    clipped_low: torch.Tensor
+    clipped_high: torch.Tensor
+    kl: torch.Tensor
+    """Of the estimate exp(-d) - 1 + d with d = new - old: never negative."""
+
+
+def dapo_loss(
+    logprob: torch.Tensor, old: torch.Tensor, advantage: torch.Tensor, mask: torch.Tensor, config: Dapo
+) -> tuple[torch.Tensor, TokenHealth]:
+    """The **sum** of token losses; the caller divides by the number of valid tokens of the whole update.
+
+    -min(ratio A, clip(ratio, 1 - low, 1 + high) A), at most `dual_clip` |A| where A < 0 (arXiv 2503.14476, eq. 8;
+    dual clip: arXiv 1912.09729, eq. 8).
+
+    Args:
+        logprob: float32 [answers, tokens], with gradients.
+        old: the same under the policy that sampled.
+        advantage: float32 [answers].
+        mask: bool [answers, tokens].
+        config: clip ranges.
+    """
+    distance = (logprob - old).clamp(-FARTHEST, FARTHEST)
+    ratio, weight = distance.exp(), advantage[:, None]
+    loss = -torch.minimum(ratio * weight, ratio.clamp(1 - config.clip_low, 1 + config.clip_high) * weight)
+    loss = torch.where(weight < 0, torch.minimum(loss, -config.dual_clip * weight), loss)
+    with torch.no_grad():
+        health = TokenHealth(
+            clipped_low=((ratio < 1 - config.clip_low) & (weight < 0))[mask].sum().float(),
+            clipped_high=((ratio > 1 + config.clip_high) & (weight > 0))[mask].sum().float(),
+            kl=((-distance).exp() - 1 + distance)[mask].sum(),
+        )
+    return loss[mask].sum(), health

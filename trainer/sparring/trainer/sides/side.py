@@ -1,0 +1,60 @@
+"""What differs between the roles: how groups become rows of a batch, and rows a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from sparring.ledgers.records import Learner
+from sparring.trainer.feed import TrainGroup
+
+MAX_PIXELS, MAX_BYTES = 2**28, 2**30
+"""Images in the ledger have passed a service's limits already; these only stop nonsense."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Outcome of one micro-batch.
+
+    Attributes:
+        loss: scalar with gradients: a **sum** over the rows, in the units of `Side.size`.
+        sums: numbers to be added up and divided by the update's size.
+        mismatch: |service - trainer| of each log-probability of zero-lag rows, float32 [any].
+    """
+
+    loss: torch.Tensor
+    sums: dict[str, float] = field(default_factory=dict)
+    mismatch: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+
+
+RowT = TypeVar("RowT")
+
+
+class Side(Protocol[RowT]):
+    """A role's policy with its objective."""
+
+    learner: Learner
+    """Whose groups it is trained on."""
+
+    def module(self) -> nn.Module:
+        """What DeepSpeed steps."""
+
+    def adopt(self, folder: Path) -> None:
+        """Start from a revision; it is also the reference of a divergence term."""
+
+    def export(self, folder: Path) -> None:
+        """Write the learner as a revision."""
+
+    def rows(self, groups: Sequence[TrainGroup], mine: Sequence[int], step: int) -> list[RowT]:
+        """Rows of the groups at the indices `mine`; advantages may take all `groups` into account."""
+
+    def size(self, rows: Sequence[RowT]) -> int:
+        """What losses are divided by: tokens or edits."""
+
+    def part(self, rows: Sequence[RowT]) -> Part:
+        """Loss of some rows under the learner as it is now."""
