@@ -132,8 +132,8 @@ class EpisodeLedger:
     def compact(self, older_than: timedelta = _KEPT) -> bool:
         """Merge the many small files that appending makes. Others may append and read meanwhile.
 
-        Reading and appending slow down with the number of commits since the last compaction (some 3 ms per hundred),
-        so this is worth its cost every few hundred.
+        Finding rows by id slows down with the number of commits since the last compaction (some 15 ms per hundred), so
+        this is worth its cost every few hundred.
 
         Args:
             older_than: files that only older versions need are removed; a reader that takes longer will miss them.

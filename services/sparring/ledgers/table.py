@@ -25,7 +25,7 @@ _IDS_PER_QUERY = 256
 
 def caches() -> lance.Session:
     """Caches of bounded size for the tables that share them."""
-    return lance.Session(index_cache_size_bytes=16 << 20, metadata_cache_size_bytes=64 << 20)
+    return lance.Session(index_cache_size_bytes=4 << 20, metadata_cache_size_bytes=32 << 20)
 
 
 def equal(**columns: str | None) -> str:
