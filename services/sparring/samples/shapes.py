@@ -10,12 +10,12 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sparring.samples.images import encode_png
 from sparring.samples.sample import Box, Sample, Target
@@ -36,6 +36,8 @@ COLOURS: dict[Colour, tuple[int, int, int]] = {
 }
 RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 SUPERSAMPLING = 8
+TRIES = 500
+"""Scenes begun before a world is held to be too crowded."""
 
 
 class World(BaseModel):
@@ -53,12 +55,20 @@ class World(BaseModel):
     """Fewest and most objects beside the two targets."""
     alike: float = Field(0.5, ge=0, le=1)
     """Probability that an object after the first takes its colour or its shape from one that is already there."""
-    grounds: tuple[Ground, ...] = ("plain", "graded")
+    grounds: tuple[Ground, ...] = Field(("plain", "graded"), min_length=1)
     """Kinds of background, each as likely as the next."""
     gap: int = Field(2, ge=0)
     """Least distance between the boxes of two objects, pixels."""
     lead: float = Field(1.5, ge=1)
     """Least ratio of the targets' distance along the asked axis to their distance along the other."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.smallest <= self.largest <= self.size:
+            raise ValueError(f"smallest {self.smallest} <= largest {self.largest} <= size {self.size} does not hold")
+        if not 0 <= self.bystanders[0] <= self.bystanders[1]:
+            raise ValueError(f"bystanders {self.bystanders}: expected fewest, most")
+        return self
 
 
 @dataclass(frozen=True)
@@ -150,9 +160,13 @@ def clear(first: Item, second: Item, lead: float) -> bool:
 
 
 def draw(rng: np.random.Generator, world: World) -> Scene:
-    """Draw a scene from `world`."""
+    """Draw a scene from `world`.
+
+    Raises:
+        ValueError: there is hardly room for what the world asks for.
+    """
     count = 2 + int(rng.integers(world.bystanders[0], world.bystanders[1] + 1))
-    while True:
+    for _ in range(TRIES):
         items: tuple[Item, ...] = ()
         for index in range(count):
             item = place(rng, world, items)
@@ -162,6 +176,7 @@ def draw(rng: np.random.Generator, world: World) -> Scene:
         if len(items) == count:
             ground = world.grounds[rng.integers(len(world.grounds))]
             return Scene(world.size, ground, (_tone(rng), _tone(rng)), items)
+    raise ValueError(f"found no room for {count} objects in {TRIES} scenes of {world}: want fewer or smaller ones")
 
 
 def _tone(rng: np.random.Generator) -> tuple[int, int, int]:
