@@ -19,7 +19,7 @@ from sparring.ledgers.entries import (
     Share,
     Usage,
 )
-from sparring.ledgers.manifest import Manifest
+from sparring.ledgers.manifest import Draft, Manifest
 from sparring.ledgers.records import RevisionName
 from sparring.ledgers.revision import ROLES, Revision, Role
 from sparring.ops.conductor import (
@@ -45,7 +45,7 @@ MEASURES = Measures(clean=NOTHING, control=NOTHING, robust=NOTHING, asr=NOTHING,
 
 
 def plan(iterations: int = 2, attacker: int = 2, defender: int = 2) -> Plan:
-    return Plan("c", iterations, {"attacker": attacker, "defender": defender})
+    return Plan(iterations, {"attacker": attacker, "defender": defender})
 
 
 @dataclass
@@ -186,10 +186,10 @@ def test_order_of_one_iteration() -> None:
 
 def test_first_and_last_defender_meet_every_attacker() -> None:
     world = World(plan()).run()
-    attackers = suite_attackers(world.plan, world.journal)
+    attackers = suite_attackers(world.journal)
     checked = {(e.defender, e.attackers) for e in world.journal if isinstance(e, CheckFinished)}
     assert len(attackers) == 3
-    assert {(defender, attackers) for defender in defenders(world.plan, world.journal)} <= checked
+    assert {(defender, attackers) for defender in defenders(world.journal)} <= checked
 
 
 def test_a_refused_phase_leaves_the_role_where_it_was() -> None:
@@ -197,7 +197,7 @@ def test_a_refused_phase_leaves_the_role_where_it_was() -> None:
     second = next(e for e in world.journal if isinstance(e, PhaseStarted) and e.phase == "i2-defender")
     assert second.parent == name("defender", 0)
     assert current(world.journal, "defender") == name("defender", 4)
-    assert name("defender", 2) in defenders(world.plan, world.journal)
+    assert name("defender", 2) in defenders(world.journal)
 
 
 def test_an_abandoned_manifest_does_not_count() -> None:
@@ -223,3 +223,15 @@ def test_steps_of_another_phase_are_not_counted() -> None:
     action = world.next()
     assert isinstance(action, Train)
     assert (action.done, action.revision) == (0, name("attacker", 1))
+
+
+def test_a_base_that_was_begun_and_given_up_gets_the_next_number() -> None:
+    """Number 0 was claimed by a process that died: its successor publishes number 1, and that is the base."""
+    world = World(plan(iterations=0))
+    world.perform(Begin())
+    for role in ROLES:
+        base = Draft(campaign="c", role=role, number=1, layout="full", base="b")
+        world.manifests.append(Manifest(**dict(base), files={}))
+    assert world.next() == Promote("attacker", name("attacker", 1))
+    world.run()
+    assert suite_attackers(world.journal) == (name("attacker", 1),)

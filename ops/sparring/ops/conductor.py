@@ -23,7 +23,7 @@ from sparring.ledgers.entries import (
 )
 from sparring.ledgers.manifest import Manifest
 from sparring.ledgers.records import RevisionName
-from sparring.ledgers.revision import ROLES, Revision, Role
+from sparring.ledgers.revision import ROLES, Role
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,12 @@ class Plan:
     """What was asked for.
 
     Attributes:
-        campaign: id.
         iterations: of an attacker phase and a defender phase each.
         steps: optimizer steps of a role's phase; with 0 the role does not learn.
     """
 
-    campaign: str
     iterations: int
     steps: Mapping[Role, int]
-
-    def base(self, role: Role) -> RevisionName:
-        return Revision(self.campaign, role, 0).name
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class PublishBases:
-    """Make the base weights revision 0 of these roles."""
+    """Make the base weights the first revision of these roles: number 0, or the next if that was begun and given up."""
 
     roles: tuple[Role, ...]
 
@@ -150,23 +145,27 @@ def current(journal: Sequence[JournalEntry], role: Role) -> RevisionName | None:
     return promotions[-1] if promotions else None
 
 
-def suite_attackers(plan: Plan, journal: Sequence[JournalEntry], until: int | None = None) -> tuple[RevisionName, ...]:
+def suite_attackers(journal: Sequence[JournalEntry], until: int | None = None) -> tuple[RevisionName, ...]:
     """Whose edits the suite holds, or is to hold next.
 
     Args:
-        plan: of the campaign.
         journal: every entry so far.
         until: the last iteration that counts; None is all of them.
 
     Returns:
         the base, then the outcome of each attacker phase, refused ones too.
     """
-    return (plan.base("attacker"), *_outcomes(journal, "attacker", until))
+    return (*_base(journal, "attacker"), *_outcomes(journal, "attacker", until))
 
 
-def defenders(plan: Plan, journal: Sequence[JournalEntry]) -> tuple[RevisionName, ...]:
+def defenders(journal: Sequence[JournalEntry]) -> tuple[RevisionName, ...]:
     """Who answers the suite: the base, then the outcome of each defender phase, refused ones too."""
-    return (plan.base("defender"), *_outcomes(journal, "defender", None))
+    return (*_base(journal, "defender"), *_outcomes(journal, "defender", None))
+
+
+def _base(journal: Sequence[JournalEntry], role: Role) -> list[RevisionName]:
+    """What was released first."""
+    return [entry.revision for entry in journal if isinstance(entry, Promoted) and entry.role == role][:1]
 
 
 def _outcomes(journal: Sequence[JournalEntry], role: Role, until: int | None) -> list[RevisionName]:
@@ -197,14 +196,14 @@ class _Position:
     def _opening(self) -> Action | None:
         if not any(isinstance(entry, CampaignStarted) for entry in self._journal):
             return Begin()
-        published = {manifest.name for manifest in self._manifests}
-        missing = tuple(role for role in ROLES if self._plan.base(role) not in published)
+        bases: dict[Role, RevisionName] = {m.role: m.name for m in reversed(self._manifests) if m.parent is None}
+        missing = tuple(role for role in ROLES if role not in bases)
         if missing:
             return PublishBases(missing)
         for role in ROLES:
-            if self._plan.base(role) not in self._promoted:
-                return Promote(role, self._plan.base(role))
-        return self._check(self._plan.base("defender"), (self._plan.base("attacker"),))
+            if current(self._journal, role) is None:
+                return Promote(role, bases[role])
+        return self._check(defenders(self._journal)[0], suite_attackers(self._journal, until=0))
 
     def _iterations(self) -> Action | None:
         for iteration in range(1, self._plan.iterations + 1):
@@ -216,8 +215,8 @@ class _Position:
 
     def _closing(self) -> Action:
         """Every defender answers the whole suite, so that first and last are compared on the same edits."""
-        attackers = suite_attackers(self._plan, self._journal)
-        for defender in defenders(self._plan, self._journal):
+        attackers = suite_attackers(self._journal)
+        for defender in defenders(self._journal):
             check = self._check(defender, attackers)
             if check is not None:
                 return check
@@ -254,7 +253,7 @@ class _Position:
         decided = self._decided.get(started.phase)
         if decided is None:
             defender = candidate if started.role == "defender" else started.opponent
-            attackers = suite_attackers(self._plan, self._journal, started.iteration)
+            attackers = suite_attackers(self._journal, started.iteration)
             return self._check(defender, attackers) or Decide(
                 started.phase, started.role, candidate, started.parent, started.opponent
             )

@@ -38,6 +38,8 @@ class DataConfig(_Model):
     train: Slice
     suite: Slice
     """How many of these are used is set in `suite`."""
+    roots: tuple[str, ...] = ()
+    """Folders that datasets may be read from."""
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
@@ -175,6 +177,8 @@ class MachineConfig(_Model):
     restarts: RestartConfig = RestartConfig()
     play_seconds: float = Field(300, gt=0)
     """Longest that one match may take."""
+    failing_seconds: float = Field(180, gt=0)
+    """Matches that fail for so long without one success end the campaign."""
     check_seconds: float = Field(24 * 3600, gt=0)
     """Longest that one check may take."""
 
