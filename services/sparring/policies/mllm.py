@@ -127,7 +127,7 @@ class Mllm:
             entropy = -(logprobs.exp() * logprobs).sum(-1)
         return TokenLogprobs(chosen, entropy, mask)
 
-    def learner(self) -> nn.Module:
+    def learner(self) -> PreTrainedModel:
         """The module that `logprob` has gradients for."""
         return self._held.learner()
 
