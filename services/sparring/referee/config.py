@@ -1,0 +1,66 @@
+"""Settings of the referee. Importable without the libraries that do the work."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sparring.ledgers.storage import Storage
+from sparring.serving.config import ServingConfig
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IntegrityConfig(_Model):
+    """What an edit may do to the objects that a question is about. All measures compare with the control."""
+
+    ssim: float = Field(0.75, ge=-1, le=1)
+    """Least structural similarity of a target's box. Calibrate it: the 5th percentile over edits by the untrained
+    attacker with the empty instruction, but not below 0.75."""
+    colour: float = Field(9.0, gt=0)
+    """Largest mean CIELAB distance within a target's box."""
+    copy_correlation: float = Field(0.95, ge=0, le=1)
+    """Normalised cross-correlation from which something elsewhere counts as a second target ..."""
+    copy_colour: float = Field(10.0, gt=0)
+    """... if its mean CIELAB distance to the target is below this ..."""
+    copy_margin: float = Field(0.02, ge=0)
+    """... and the correlation exceeds the highest in the control by this."""
+    shift: int = Field(1, ge=0)
+    """Farthest that a target may move, pixels."""
+
+
+class RewardConfig(_Model):
+    """What a match pays."""
+
+    attacker: str = "excess"
+    """`excess`: share of wrong answers above the control's; `all_wrong`: 1 if every answer is wrong; or a plug-in."""
+    letter: float = Field(0.8, ge=0, le=1)
+    """Defender: for the right letter."""
+    form: float = Field(0.2, ge=0, le=1)
+    """Defender: for the exact format besides the right letter."""
+
+
+class RefereeConfig(_Model):
+    """One referee process."""
+
+    serving: ServingConfig = ServingConfig()
+    storage: Storage = Storage()
+    attacker: str
+    """gRPC target of the attacker: `host:port` or `dns:///name:port`."""
+    defender: str
+    """gRPC target of the defender."""
+    integrity: IntegrityConfig = IntegrityConfig()
+    rewards: RewardConfig = RewardConfig()
+    dataset_roots: tuple[str, ...] = ()
+    """Folders that a dataset URI may name files under."""
+    option_seed: int = 0
+    """Options are shuffled by this and by the sample."""
+    matches: int = Field(256, ge=1)
+    """Matches played at the same time; more are refused with RESOURCE_EXHAUSTED."""
+    check_window: int = Field(64, ge=1)
+    """Samples of a check in flight."""
+    call_seconds: float = Field(120.0, gt=0)
+    """Longest that one call to attacker or defender may take."""
+    judges: int = Field(1, ge=1)
+    """Threads that judge edits."""

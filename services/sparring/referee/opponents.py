@@ -1,0 +1,226 @@
+"""Attacker and defender as the referee sees them: calls with deadlines, and plain values in return."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.client.channel import Endpoint
+from sparring.client.errors import Refused, refused
+from sparring.ledgers.records import Kind
+from sparring.samples.sample import Sample
+from sparring.serving.deadlines import remaining
+from sparring.serving.tensors import from_proto
+from sparring.v1 import attacker_pb2, defender_pb2, revision_pb2, sample_pb2
+from sparring.v1.attacker_pb2_grpc import AttackerStub
+from sparring.v1.defender_pb2_grpc import DefenderStub
+
+MAX_LATENTS = 2**26
+MAX_TOKENS = 2**16
+PATIENCE = 0.25
+"""First wait after a full queue that named no time, seconds; it doubles."""
+ResultT = TypeVar("ResultT")
+
+KINDS = {
+    attacker_pb2.EDIT_KIND_SEMANTIC: Kind.SEMANTIC,
+    attacker_pb2.EDIT_KIND_CORRUPTION: Kind.CORRUPTION,
+    attacker_pb2.EDIT_KIND_CONTROL: Kind.CONTROL,
+}
+
+
+class OpponentError(RuntimeError):
+    """Attacker or defender gave no result. `late` says that time ran out, else it refused or was not there."""
+
+    def __init__(self, who: str, error: Refused) -> None:
+        super().__init__(f"{who}: {error}")
+        self.late = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        self.code = error.code
+
+
+@dataclass(frozen=True)
+class Path:
+    """A trajectory as it came: arrays as in `sparring.ledgers.records.TrajectoryRecord`."""
+
+    sigmas: NDArray[np.float32]
+    start: int
+    latents: NDArray[np.float32]
+    final: NDArray[np.float32]
+    logprobs: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Edited:
+    """One edit as it came. `image` is PNG; `path` is None unless it was asked for."""
+
+    image: bytes
+    kind: Kind
+    revision: str
+    digest: str
+    affine: tuple[float, ...] | None
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Edits:
+    """A group of edits, in the order of the seeds, and the control (PNG)."""
+
+    control: bytes
+    edits: tuple[Edited, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer as it came."""
+
+    text: str
+    tokens: NDArray[np.int32]
+    logprobs: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to one image, and who gave them."""
+
+    answers: tuple[Answer, ...]
+    revision: str
+    digest: str
+
+
+class Attacker:
+    """Asks for edits.
+
+    Args:
+        endpoint: where.
+        seconds: longest that one call may take.
+    """
+
+    def __init__(self, endpoint: Endpoint, seconds: float) -> None:
+        self._channel = endpoint.open_aio()
+        self._stub, self._metadata, self._seconds = AttackerStub(self._channel), endpoint.metadata, seconds
+
+    async def edit(
+        self,
+        sample: Sample,
+        seeds: Sequence[int],
+        attack: attacker_pb2.LearnedAttack | attacker_pb2.ProceduralAttack,
+    ) -> Edits:
+        """One edit for each seed, with the control.
+
+        Raises:
+            OpponentError: there was no whole group.
+        """
+        request = attacker_pb2.EditRequest(
+            image=sample.image, targets=to_targets(sample), seeds=list(seeds), control=True
+        )
+        if isinstance(attack, attacker_pb2.LearnedAttack):
+            request.learned.CopyFrom(attack)
+        else:
+            request.procedural.CopyFrom(attack)
+
+        async def call(seconds: float) -> Edits:
+            control, edits = b"", {}
+            stream = self._stub.Edit(request, timeout=seconds, metadata=self._metadata)
+            async for response in stream:
+                if response.WhichOneof("result") == "control":
+                    control = response.control.image
+                else:
+                    edits[response.edit.index] = to_edited(response.edit)
+            return Edits(control, tuple(edits[index] for index in range(len(seeds))))
+
+        return await patiently("attacker", call, self._seconds)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class Defender:
+    """Asks for answers; the arguments are those of `Attacker`."""
+
+    def __init__(self, endpoint: Endpoint, seconds: float) -> None:
+        self._channel = endpoint.open_aio()
+        self._stub, self._metadata, self._seconds = DefenderStub(self._channel), endpoint.metadata, seconds
+
+    async def answer(
+        self,
+        image: bytes,
+        prompt: str,
+        revision: revision_pb2.Revision,
+        count: int,
+        seed: int,
+        sampling: defender_pb2.AnswerSampling,
+    ) -> Answers:
+        """`count` answers about an encoded image.
+
+        Raises:
+            OpponentError: there were none.
+        """
+        request = defender_pb2.AnswerRequest(
+            image=image, prompt=prompt, revision=revision, count=count, seed=seed, sampling=sampling
+        )
+
+        async def call(seconds: float) -> Answers:
+            response = await self._stub.Answer(request, timeout=seconds, metadata=self._metadata)
+            answers = tuple(
+                Answer(
+                    answer.text,
+                    from_proto(answer.tokens, MAX_TOKENS, dtype=np.int32, field="answers.tokens"),
+                    from_proto(answer.logprobs, MAX_TOKENS, field="answers.logprobs"),
+                )
+                for answer in response.answers
+            )
+            return Answers(answers, response.revision.name, response.revision.digest)
+
+        return await patiently("defender", call, self._seconds)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+async def patiently(who: str, call: Callable[[float], Awaitable[ResultT]], most: float) -> ResultT:
+    """Call, and call again after a full queue, for as long as there is time."""
+    end = time.monotonic() + min(most, remaining(margin=0.05))
+    pause = PATIENCE
+    while True:
+        try:
+            return await call(max(0.001, end - time.monotonic()))
+        except grpc.RpcError as error:
+            failure = refused(error)
+            wait = failure.retry_seconds if failure.retry_seconds is not None else pause
+            full = failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            if not full or time.monotonic() + wait >= end:
+                raise OpponentError(who, failure) from error
+            await asyncio.sleep(wait)
+            pause *= 2
+
+
+def to_targets(sample: Sample) -> list[sample_pb2.Target]:
+    return [
+        sample_pb2.Target(
+            name=target.name,
+            box=sample_pb2.Box(x=target.box.x, y=target.box.y, width=target.box.width, height=target.box.height),
+        )
+        for target in sample.targets
+    ]
+
+
+def to_edited(edit: attacker_pb2.Edit) -> Edited:
+    path = to_path(edit.trajectory) if edit.HasField("trajectory") else None
+    affine = tuple(edit.affine) or None
+    return Edited(edit.image, KINDS[edit.kind], edit.revision.name, edit.revision.digest, affine, path)
+
+
+def to_path(message: attacker_pb2.Trajectory) -> Path:
+    return Path(
+        sigmas=from_proto(message.sigmas, MAX_TOKENS, field="trajectory.sigmas"),
+        start=message.start,
+        latents=from_proto(message.latents, MAX_LATENTS, field="trajectory.latents"),
+        final=from_proto(message.final, MAX_LATENTS, field="trajectory.final"),
+        logprobs=from_proto(message.logprobs, MAX_TOKENS, field="trajectory.logprobs"),
+    )
