@@ -34,10 +34,8 @@ async def run(config: RefereeConfig) -> None:
     defender = Defender(Endpoint(config.defender), config.call_seconds)
     judges = ThreadPoolExecutor(config.judges, thread_name_prefix="judge")
     service = RefereeService(config, Table(config, attacker, defender, ledger, committer, judges))
-    referee = Service(
-        referee_pb2.DESCRIPTOR.services_by_name["Referee"],
-        lambda server: add_RefereeServicer_to_server(service, server),
-    )
+    descriptor = referee_pb2.DESCRIPTOR.services_by_name["Referee"]
+    referee = Service(descriptor, lambda server: add_RefereeServicer_to_server(service, server))
     rules = {
         BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "sample.image"),
         UnknownEdit: Rule(grpc.StatusCode.INVALID_ARGUMENT, "recorded.edit_ids"),

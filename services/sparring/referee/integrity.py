@@ -240,7 +240,7 @@ def windows(values: NDArray[np.float64], height: int, width: int) -> NDArray[np.
 
 
 def movement(subject: Subject, edit: Pixels, config: IntegrityConfig) -> Finding:
-    """How far each target moved: the offset, within its neighbourhood, at which its crop fits best; the greatest counts."""
+    """How far each target moved: the offset at which its crop fits best; the greatest counts."""
     if not subject.boxed:
         return Finding()
     most = max(offset(subject.control, edit, part) for part in subject.regions)

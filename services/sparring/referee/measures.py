@@ -179,13 +179,13 @@ def compare(after: Suite, before: Suite) -> Difference:
 
 
 def attack_difference(suite: Suite, after: str, before: str) -> Share:
-    """ASR of one attacker less another's against one defender, paired over steady samples where both have valid edits."""
-    rates = []
+    """ASR of one attacker less another's, against one defender, over steady samples where both have valid edits."""
+    rates: list[tuple[float, float]] = []
     for item in suite.values():
-        scores = [rate(item.by(frozenset({name}))) for name in (after, before)]
-        if item.steady and None not in scores:
-            rates.append(scores)
-    return paired([a for a, _ in rates], [b for _, b in rates])  # type: ignore[arg-type, misc]  # no None is left
+        new, old = (rate(item.by(frozenset({name}))) for name in (after, before))
+        if item.steady and new is not None and old is not None:
+            rates.append((new, old))
+    return paired([a for a, _ in rates], [b for _, b in rates])
 
 
 def rate(item: Item) -> float | None:

@@ -60,13 +60,16 @@ def edit_row(
     seed: int,
     verdict: Verdict,
 ) -> EditRecord:
-    learned = isinstance(by, attacker_pb2.LearnedAttack)
+    if isinstance(by, attacker_pb2.LearnedAttack):
+        who, instruction = edited.revision, by.instruction
+    else:
+        who, instruction = f"procedural:{by.name}", ""
     return EditRecord(
         edit_id,
         SampleId(sample.digest),
-        edited.revision if learned else f"procedural:{by.name}",
+        who,
         edited.digest,
-        by.instruction if learned else "",
+        instruction,
         seed,
         edited.kind,
         edited.affine,

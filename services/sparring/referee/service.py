@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import grpc
 import structlog
 
-from sparring.ledgers.records import EditId, Learner, Outcome, Purpose
+from sparring.ledgers.records import EditId, EditRecord, Learner, Outcome, Purpose, SampleId
 from sparring.referee.check import Plan, check, suite_name
 from sparring.referee.config import RefereeConfig
 from sparring.referee.match import Match, Table
-from sparring.referee.measures import Report, measure
+from sparring.referee.measures import Item, Report, measure
 from sparring.referee.opponents import OpponentError
 from sparring.referee.statistics import Share
 from sparring.referee.terms import Attack, Original, Recorded, Terms, View
@@ -87,10 +88,10 @@ class RefereeService(RefereeServicer):
             case _:
                 return Original()
 
-    def _look_up(self, sample: Sample, ids: Sequence[EditId]) -> list:  # type: ignore[type-arg]
+    def _look_up(self, sample: Sample, ids: Sequence[EditId]) -> list[EditRecord]:
         found = self._table.edits(ids)
         for name in ids:
-            if name not in found or found[name].sample_id != sample.digest:
+            if name not in found or str(found[name].sample_id) != sample.digest:
                 raise UnknownEdit(f"edit {name!r} of sample {sample.digest[:12]} ({sample.source}) is not recorded")
         return [found[name] for name in ids]
 
@@ -99,21 +100,15 @@ class RefereeService(RefereeServicer):
     ) -> AsyncIterator[referee_pb2.CheckResponse]:
         dataset = request.dataset
         source = open_dataset(dataset.uri, [Path(root) for root in self._config.dataset_roots])
-        samples = sliced(source, dataset.offset, dataset.limit)
+        samples = islice(iter(source), dataset.offset, dataset.offset + dataset.limit)
         suite = suite_name(dataset.uri, dataset.offset, dataset.limit, request.seed)
         plan = Plan(suite, tuple(to_attack(attack) for attack in request.attacks), check_terms(request))
-        items = {}
+        items: dict[SampleId, Item] = {}
         async for progress in check(self._table, samples, plan, self._config.check_window):
             items = progress.items
             shown = referee_pb2.CheckProgress(done=progress.done, total=dataset.limit)
             yield referee_pb2.CheckResponse(progress=shown)
         yield referee_pb2.CheckResponse(report=to_report(measure(items)))
-
-
-def sliced(source, offset: int, limit: int):  # type: ignore[no-untyped-def]
-    from itertools import islice
-
-    return islice(iter(source), offset, offset + limit)
 
 
 def to_sample(message: sample_pb2.Sample) -> Sample:
