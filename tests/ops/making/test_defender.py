@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from sparring.ops.making.defender import DefenderRecipe, Milestone, make_defender, rate_at
-from sparring.ops.making.lessons import Lesson, disturb, fresh, held_out
+from sparring.ops.making.lessons import Lesson, disturb, fresh, held_out, lesson
 from sparring.ops.making.small_mllm import MllmShape, build, write
 from sparring.ops.making.tokenizer import SIZE, UNKNOWN, make_tokenizer, vocabulary
 from sparring.ops.making.tutor import Tutor
@@ -21,7 +21,8 @@ from sparring.policies.mllm import Mllm
 from sparring.policies.policy import Ask
 from sparring.policies.processor import open_processor
 from sparring.policies.residents import BASE
-from sparring.samples.shapes import World
+from sparring.samples.prompt import put
+from sparring.samples.shapes import Shapes, World, ask
 
 TINY = MllmShape(vision_layers=1, text_layers=1)
 STEPS = {"left": (-1, 0), "right": (1, 0), "above": (0, -1), "below": (0, 1)}
@@ -42,6 +43,15 @@ def test_answers_follow_from_their_own_positions() -> None:
         assert letter == item.letter
         dx, dy = STEPS[relation]
         assert (int(x1) - int(x2)) * dx + (int(y1) - int(y2)) * dy > 0
+
+
+def test_questions_are_put_as_everywhere_else() -> None:
+    scene = Shapes(World(), 0, "test").scene(0)
+    item = lesson(scene, np.random.default_rng(0))
+    sample = ask(scene)
+    options = re.findall(r"\([A-D]\) (\w+)", item.prompt)
+    prompt = put(sample, tuple(sample.options.index(option) for option in options))
+    assert (item.prompt, item.letter) == (prompt.text, prompt.letter)
 
 
 def test_options_are_shuffled_and_the_exam_stays_the_same() -> None:

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.ops.making.tokenizer import BINS, LETTERS
+from sparring.samples.prompt import FORMAT
 from sparring.samples.shapes import RELATIONS, Item, Relation, Scene, Shapes, World, draw, render
-
-FORMAT = r"Give the final answer in the format \boxed{X}."
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ def position(item: Item, size: int) -> str:
 
 
 def question(scene: Scene, options: tuple[Relation, ...]) -> str:
+    """What `put` gives for the scene's sample, without encoding its image."""
     first, second = scene.targets
     listed = "\n".join(f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=True))
     return f"What is the location of the {first.name} compared with the {second.name}?\n{listed}\n{FORMAT}"
