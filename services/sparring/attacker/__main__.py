@@ -1,0 +1,60 @@
+"""`python -m sparring.attacker --config FILE`: serve an attacker."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from sparring.attacker.config import AttackerConfig
+
+
+async def run(config: AttackerConfig) -> None:
+    """Serve until SIGTERM."""
+    import grpc
+    import torch
+    from prometheus_client import CollectorRegistry
+    from pydantic import ValidationError
+
+    from sparring.attacker.procedural import NoRoom, UnknownAttack
+    from sparring.attacker.service import AttackerService, gather
+    from sparring.ledgers.weights import WeightsLedger
+    from sparring.policies.editor import Editor
+    from sparring.samples.images import BadImage
+    from sparring.serving.queue_metrics import QueueMetrics
+    from sparring.serving.reconciler import Reconciler
+    from sparring.serving.runner import Service, serve
+    from sparring.serving.statuses import Rule
+    from sparring.v1 import attacker_pb2
+    from sparring.v1.attacker_pb2_grpc import add_AttackerServicer_to_server
+
+    torch.set_num_threads(config.threads)
+    policy, registry = Editor(config.editor), CollectorRegistry()
+    async with (
+        Reconciler(WeightsLedger(config.storage.root), policy, config.weights, registry) as reconciler,
+        gather(policy, config.queue, QueueMetrics(registry, "edits")) as queue,
+    ):
+        service = AttackerService(config, queue, reconciler)
+        descriptor = attacker_pb2.DESCRIPTOR.services_by_name["Attacker"]
+        await serve(
+            config.serving,
+            [Service(descriptor, lambda server: add_AttackerServicer_to_server(service, server))],
+            registry=registry,
+            reconciler=reconciler,
+            rules={
+                BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image"),
+                ValidationError: Rule(grpc.StatusCode.INVALID_ARGUMENT, "learned.sampling"),
+                UnknownAttack: Rule(grpc.StatusCode.INVALID_ARGUMENT, "procedural.name"),
+                NoRoom: Rule(grpc.StatusCode.INVALID_ARGUMENT, "targets"),
+            },
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="sparring.attacker", description="Serve an attacker.")
+    parser.add_argument("--config", type=Path, required=True, help="JSON file with a resolved AttackerConfig")
+    asyncio.run(run(AttackerConfig.model_validate_json(parser.parse_args().config.read_text())))
+
+
+if __name__ == "__main__":
+    main()

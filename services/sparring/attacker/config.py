@@ -1,0 +1,25 @@
+"""Settings of the attacker's service. Importable without torch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sparring.ledgers.storage import Storage
+from sparring.policies.config import EditorConfig
+from sparring.serving.config import QueueConfig, ServingConfig, WeightsConfig
+
+
+class AttackerConfig(BaseModel):
+    """One attacker process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    serving: ServingConfig = ServingConfig()
+    storage: Storage = Storage()
+    weights: WeightsConfig = WeightsConfig()
+    editor: EditorConfig
+    queue: QueueConfig = QueueConfig(batch=128, limit=4096)
+    controls: int = Field(1024, ge=1)
+    """Controls that are kept, by image, so that a second group of edits does not make them again."""
+    threads: int = Field(1, ge=1)
+    """Of torch."""

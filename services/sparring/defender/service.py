@@ -1,0 +1,81 @@
+"""The Defender service: a queue before a multimodal language model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+
+from sparring.policies.config import AnswerSampling
+from sparring.policies.policy import Ask, Reply
+from sparring.samples.images import decode
+from sparring.serving.batching import Batcher
+from sparring.serving.config import QueueConfig, ServingConfig
+from sparring.serving.deadlines import deadline
+from sparring.serving.queue_metrics import QueueMetrics
+from sparring.serving.reconciler import Reconciler
+from sparring.serving.tensors import to_proto
+from sparring.v1 import defender_pb2, revision_pb2
+from sparring.v1.defender_pb2_grpc import DefenderServicer
+
+
+class Answers(Protocol):
+    """The part of a policy that answers."""
+
+    def rollout(self, acts: Sequence[Ask], sampling: AnswerSampling, name: str) -> list[list[Reply]]: ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """An ask with what must be alike within a batch."""
+
+    ask: Ask
+    sampling: AnswerSampling
+    handle: str
+
+
+def gather(policy: Answers, config: QueueConfig, metrics: QueueMetrics) -> Batcher[Question, list[Reply]]:
+    """The queue before `policy`, counted in answers."""
+
+    def run(questions: list[Question]) -> list[list[Reply]]:
+        first = questions[0]
+        return policy.rollout([question.ask for question in questions], first.sampling, first.handle)
+
+    return Batcher(
+        run,
+        key=lambda question: (question.handle, question.sampling),
+        cost=lambda question: question.ask.count,
+        config=config,
+        metrics=metrics,
+    )
+
+
+class DefenderService(DefenderServicer):
+    """Answers; see the contract."""
+
+    def __init__(self, config: ServingConfig, queue: Batcher[Question, list[Reply]], reconciler: Reconciler) -> None:
+        self._config, self._queue, self._reconciler = config, queue, reconciler
+
+    async def Answer(  # noqa: N802  # gRPC's name
+        self, request: defender_pb2.AnswerRequest, context: grpc.aio.ServicerContext
+    ) -> defender_pb2.AnswerResponse:
+        config = self._config
+        pixels = await asyncio.to_thread(
+            decode, request.image, max_pixels=config.max_pixels, max_bytes=config.max_image_bytes
+        )
+        sampling = AnswerSampling(temperature=request.sampling.temperature, max_tokens=request.sampling.max_tokens)
+        with self._reconciler.bind(request.revision.name, request.revision.digest) as bound:
+            question = Question(Ask(pixels, request.prompt, request.seed, request.count), sampling, bound.handle)
+            (future,) = self._queue.submit([question], deadline())
+            replies = await future
+            revision = revision_pb2.Revision(name=bound.pin.name, digest=bound.pin.digest)
+        return defender_pb2.AnswerResponse(answers=[to_answer(reply) for reply in replies], revision=revision)
+
+
+def to_answer(reply: Reply) -> defender_pb2.Answer:
+    return defender_pb2.Answer(
+        text=reply.text, tokens=to_proto(reply.tokens), logprobs=to_proto(reply.logprobs), finished=reply.finished
+    )

@@ -1,0 +1,83 @@
+"""What can go wrong in a server.
+
+ServingError
+├── Unauthenticated      no credential, or one that nobody has
+├── Forbidden            a known caller who may not do this
+├── InvalidRequest       a request that breaks the contract's rules; names the fields
+├── BadTensor            a tensor that is not what its header says, or not finite
+├── TooLarge             one call that asks for more than the queue ever holds
+├── QueueFull            no room now; says when to come again
+├── DeadlinePassed       the caller's time, or the server's, is over
+├── NotResident          a revision that is not loaded
+└── DigestMismatch       a revision that is not the one the caller means
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ServingError(Exception):
+    """Base of all errors that a server tells its callers about."""
+
+
+class Unauthenticated(ServingError):
+    """The caller did not say, or could not prove, who it is."""
+
+
+class Forbidden(ServingError):
+    """The caller is known and may not call this method."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken rule: path of the field, what is wrong, and the rule's id."""
+
+    field: str
+    message: str
+    rule: str
+
+
+class InvalidRequest(ServingError, ValueError):
+    """A request that breaks rules of its message."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{v.field or 'request'}: {v.message}" for v in violations))
+        self.violations = tuple(violations)
+
+
+class BadTensor(ServingError, ValueError):
+    """A tensor whose bytes do not fit its header, that is too large, or that holds NaN or infinity."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+class TooLarge(ServingError, ValueError):
+    """One call asks for more than may ever wait, so that trying again is no use."""
+
+
+class QueueFull(ServingError):
+    """There is no room now.
+
+    Attributes:
+        retry_seconds: when there probably will be.
+    """
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class DeadlinePassed(ServingError, TimeoutError):
+    """The time for a call is over."""
+
+
+class NotResident(ServingError, LookupError):
+    """A revision was asked for that is not loaded."""
+
+
+class DigestMismatch(ServingError):
+    """The revision of that name has another manifest than the caller means."""
