@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from sparring.ops.errors import InvalidConfig
-from sparring.ops.layering import Layers, Tree, known_keys, load, merge, parse_value
+from sparring.ops.layering import Layers, Tree, known_keys, merge, parse_value
 
 
 class _Model(BaseModel):
@@ -38,7 +38,12 @@ class Config(_Model):
 
 
 def build(*settings: str, file: Path | None = None, variables: dict[str, str] | None = None) -> Config:
-    return load(Config, file=file, settings=("name=x", *settings), variables=variables or {})
+    layers = Layers()
+    if file is not None:
+        layers.add_file(file)
+    layers.add_environment(variables or {})
+    layers.add_settings(("name=x", *settings))
+    return layers.build(Config)
 
 
 def test_later_layers_win(tmp_path: Path) -> None:
@@ -94,8 +99,10 @@ def test_a_wrong_value_is_named_with_place() -> None:
 
 
 def test_every_mistake_is_listed() -> None:
+    layers = Layers()
+    layers.add_settings(["phase.steps=-1", "nam=x"])
     with pytest.raises(InvalidConfig) as caught:
-        load(Config, settings=["phase.steps=-1", "nam=x"], variables={})
+        layers.build(Config)
     assert len(str(caught.value).splitlines()) == 3
     assert "name is not set" in str(caught.value)
 

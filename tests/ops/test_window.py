@@ -7,7 +7,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring.ledgers.records import GroupId, RevisionName
+from sparring.ledgers.records import RevisionName
 from sparring.ops.seeds import seed_of, share_of
 from sparring.ops.window import Patience, Window, slots
 
@@ -20,50 +20,50 @@ def window(batch: int, staleness: int, steps: int = 10, done: int = 0) -> Window
     return Window(batch, staleness, steps, [revision(step) for step in range(done + 1)])
 
 
-def accept(books: Window, *groups: str, step: int = 0) -> None:
-    for group in groups:
-        books.accept(GroupId(group), revision(step))
+def accept(books: Window, *slots: int, step: int = 0) -> None:
+    for slot in slots:
+        books.accept(slot, revision(step))
 
 
-def train(books: Window, *groups: str) -> None:
-    books.train(books.done + 1, revision(books.done + 1), [GroupId(group) for group in groups])
+def train(books: Window, *slots: int) -> None:
+    books.train(books.done + 1, revision(books.done + 1), slots)
 
 
 def test_room_at_the_start_and_with_company() -> None:
     books = window(4, 1)
     assert books.room == 8
     books.in_flight = 3
-    accept(books, "a")
+    accept(books, 1)
     assert books.room == 4
 
 
 def test_a_trained_group_makes_room() -> None:
     books = window(2, 0)
-    accept(books, "a", "b")
+    accept(books, 1, 2)
     assert books.room == 0
-    train(books, "a", "b")
+    train(books, 1, 2)
     assert books.room == 2
     assert books.newest == revision(1)
 
 
 def test_a_stale_group_does_not_wait_for_ever() -> None:
     books = window(2, 1)
-    accept(books, "late")
+    accept(books, 1)
     train(books)
     assert books.pending == 1
     train(books)
     assert books.pending == 0
-    accept(books, "later")
+    accept(books, 2)
     assert books.pending == 0
 
 
 def test_groups_of_an_abandoned_revision_do_not_wait() -> None:
     """Step 2 was published, its checkpoint lost, and the trainer makes step 2 once more from step 1."""
     books = window(2, 1, done=2)
-    accept(books, "a", step=2)
-    accept(books, "b", step=1)
+    accept(books, 1, step=2)
+    accept(books, 2, step=1)
     books.train(2, revision(2, "again"), [])
-    assert set(books.accepted) == {"b"}
+    assert set(books.accepted) == {2}
     assert books.done == 2
 
 
@@ -84,7 +84,7 @@ def test_never_more_than_the_trainer_can_use(batch: int, staleness: int, steps: 
         while books.pending < batch:
             assert books.in_flight
             books.in_flight -= 1
-            accept(books, str(next(numbers)), step=books.done)
+            accept(books, next(numbers), step=books.done)
         train(books, *list(books.accepted)[:batch])
 
 

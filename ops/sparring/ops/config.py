@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,8 @@ from sparring.referee.config import IntegrityConfig, RewardConfig
 from sparring.serving.config import QueueConfig, ServingConfig
 from sparring.trainer.config import Dapo, Engine, FlowGrpo, Limits, Nft, Optimizer
 
+SMALL = "small:"
+"""Begins the name of a model that comes with this package: `small:defender`."""
 GREEDY = AnswerSampling(temperature=0)
 NOISELESS = EditSampling(variant="ode", window=0)
 
@@ -73,6 +76,8 @@ class PhaseConfig(_Model):
     optimizer: Optimizer = Optimizer()
     engine: Engine = Engine()
     limits: Limits = Limits()
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    """Where the trainer serves /metrics over HTTP; None serves none."""
     fruitless: int = Field(2000, ge=1)
     """Matches in a row without anything to learn from, after which the phase is given up."""
 
@@ -115,8 +120,10 @@ class AttackerPart(_Model):
     """The attacking side: its weights, its service, its learning."""
 
     policy: EditorConfig
+    """Its `base` may also be `small:NAME`: weights that come with this package."""
     serving: ServingConfig = ServingConfig()
-    queue: QueueConfig = QueueConfig()
+    queue: QueueConfig = QueueConfig(batch=128, limit=4096)
+    """Counted in edits."""
     phase: AttackerPhase
 
 
@@ -124,15 +131,18 @@ class DefenderPart(_Model):
     """The defending side: its weights, its service, its learning."""
 
     policy: MllmConfig
+    """Its `base` may also be `small:NAME`: weights that come with this package."""
     serving: ServingConfig = ServingConfig()
-    queue: QueueConfig = QueueConfig()
+    queue: QueueConfig = QueueConfig(batch=512, limit=8192)
+    """Counted in answers."""
     phase: DefenderPhase
 
 
 class RefereePart(_Model):
     """The referee's service and rules."""
 
-    serving: ServingConfig = ServingConfig()
+    serving: ServingConfig = ServingConfig(deadline_seconds=24 * 3600)
+    """Its deadline must leave time for a whole check."""
     integrity: IntegrityConfig = IntegrityConfig()
     rewards: RewardConfig = RewardConfig()
     option_seed: int = 0
@@ -151,7 +161,7 @@ class SuiteConfig(_Model):
     clean_samples: int = Field(0, ge=0)
     """Further samples of which only the original is shown, for a narrower interval of the clean accuracy."""
     edits: int = Field(2, ge=1)
-    """Edits of a sample by each attacker, for each instruction."""
+    """Edits of a sample by each attacker."""
     seed: int = Field(1, ge=0)
     """Of the edits and the order of options."""
     editing: EditSampling = NOISELESS
@@ -193,7 +203,8 @@ class CampaignConfig(_Model):
     iterations: int = Field(1, ge=0)
     """Of an attacker phase and a defender phase each."""
     instructions: tuple[str, ...] = Field(min_length=1)
-    """What the editor is told; `{targets}` stands for the names of what it must leave alone. One is drawn per match."""
+    """What the editor is told; `{targets}` stands for the names of what it must leave alone. One is drawn for each
+    training match; the suite is edited with the first."""
     data: DataConfig
     attacker: AttackerPart
     defender: DefenderPart
@@ -208,7 +219,17 @@ class CampaignConfig(_Model):
 
     def policy(self, role: Role) -> EditorConfig | MllmConfig:
         """Settings of a role's weights."""
-        return self.attacker.policy if role == "attacker" else self.defender.policy
+        return self.editor if role == "attacker" else self.mllm
+
+    @property
+    def editor(self) -> EditorConfig:
+        """Settings of the attacker's weights, with the folder of what comes with this package."""
+        return self.attacker.policy.model_copy(update={"base": _place(self.attacker.policy.base)})
+
+    @property
+    def mllm(self) -> MllmConfig:
+        """Settings of the defender's weights, with the folder of what comes with this package."""
+        return self.defender.policy.model_copy(update={"base": _place(self.defender.policy.base)})
 
     @model_validator(mode="after")
     def _suite_fits(self) -> Self:
@@ -216,3 +237,9 @@ class CampaignConfig(_Model):
         if limit is not None and limit < wanted:
             raise ValueError(f"the suite takes {wanted} samples, and data.suite.limit is {limit}; lower suite.samples")
         return self
+
+
+def _place(base: str) -> str:
+    """A folder or hub id. `small:NAME` is weights that come with this package."""
+    name = base.removeprefix(SMALL)
+    return base if name == base else str(files("sparring.ops") / "small" / name)

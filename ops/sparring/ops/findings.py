@@ -91,10 +91,11 @@ class Findings:
     Attributes:
         campaign, seed, commit, config: what was run.
         finished: whether it has run to its end.
-        defenders: with what the whole suite says of each; the first is the base, the last the one that is released.
+        defenders: with what the whole suite says of each; the first is the base.
+        last: label of the defender that is released now.
         attackers: whose edits the suite holds.
         cells: attack success by (attacker's label, defender's label).
-        robust, clean, asr: the last defender against the first, paired. None while only the base has been checked.
+        robust, clean, asr: the last defender less the first, paired. None while the base is the last.
         phases: in order.
         wall_seconds, peak_pss_bytes: of all runs of the conductor.
         samples, edits: of the suite.
@@ -106,6 +107,7 @@ class Findings:
     config: Mapping[str, JsonValue]
     finished: bool
     defenders: tuple[tuple[Side, Measures], ...]
+    last: str
     attackers: tuple[Side, ...]
     cells: Mapping[tuple[str, str], Cell]
     robust: Share | None
@@ -125,4 +127,4 @@ class Findings:
     @property
     def after(self) -> Measures:
         """Of the defender that is released."""
-        return self.defenders[-1][1]
+        return next(measures for side, measures in self.defenders if side.label == self.last)

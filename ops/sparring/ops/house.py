@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,12 @@ class Trains(Protocol):
     async def __call__(self, started: PhaseStarted) -> None: ...
 
 
+class PublishesBases(Protocol):
+    """Makes the base weights of roles their first revisions."""
+
+    async def __call__(self, roles: Sequence[Role]) -> None: ...
+
+
 @dataclass(frozen=True)
 class House:
     """What a running campaign works with.
@@ -34,6 +40,7 @@ class House:
         referee: plays and checks.
         aims: tells attacker and defender what to serve.
         train: runs a trainer.
+        publish_bases: makes the first revisions.
         status: for whoever watches.
     """
 
@@ -44,4 +51,5 @@ class House:
     referee: AioClient
     aims: Mapping[Role, Aim]
     train: Trains
+    publish_bases: PublishesBases
     status: Status

@@ -53,7 +53,7 @@ class Layers:
         """
         if name not in presets():
             raise InvalidConfig(f"preset {name!r} is unknown; there are {', '.join(presets())}")
-        self._add(_read(_presets() / f"{name}.toml"), f"preset {name}")
+        self.add(_read(_presets() / f"{name}.toml"), f"preset {name}")
 
     def add_file(self, path: Path) -> None:
         """Lay a TOML file over.
@@ -61,14 +61,14 @@ class Layers:
         Raises:
             InvalidConfig: it is not there, or no TOML.
         """
-        self._add(_read(path), str(path))
+        self.add(_read(path), str(path))
 
-    def add_environment(self, variables: Mapping[str, str]) -> None:
-        """Lay variables `SPARRING__A__B` over, as the key `a.b`."""
-        for name, value in sorted(variables.items()):
+    def add_environment(self, variables: Mapping[str, str] | None = None) -> None:
+        """Lay variables `SPARRING__A__B` over, as the key `a.b`; by default those of this process."""
+        for name, value in sorted((os.environ if variables is None else variables).items()):
             if name.startswith(ENVIRONMENT):
                 key = name.removeprefix(ENVIRONMENT).lower().split("__")
-                self._add(_nest(key, parse_value(value)), f"environment variable {name}")
+                self.add(_nest(key, parse_value(value)), f"environment variable {name}")
 
     def add_settings(self, settings: Sequence[str]) -> None:
         """Lay `a.b=value` over, for each of `settings`.
@@ -80,9 +80,10 @@ class Layers:
             key, equals, value = setting.partition("=")
             if not equals or not key:
                 raise InvalidConfig(f"--set {setting}: expected KEY=VALUE, for example --set defender.phase.steps=40")
-            self._add(_nest(key.strip().split("."), parse_value(value)), f"--set {setting}")
+            self.add(_nest(key.strip().split("."), parse_value(value)), f"--set {setting}")
 
-    def _add(self, layer: Tree, origin: str) -> None:
+    def add(self, layer: Tree, origin: str) -> None:
+        """Lay a tree over, which came from `origin`."""
         self.tree = merge(self.tree, layer)
         self.origins |= {".".join(path): origin for path in _leaves(layer)}
 
@@ -114,36 +115,6 @@ class Layers:
         """Where `key`, or something in it, was set last."""
         related = [place for path, place in self.origins.items() if f"{path}.".startswith(f"{key}.")]
         return related[-1] if related else ""
-
-
-def load(
-    model: type[ModelT],
-    *,
-    preset: str | None = None,
-    file: Path | None = None,
-    settings: Sequence[str] = (),
-    variables: Mapping[str, str] | None = None,
-) -> ModelT:
-    """The configuration of all layers together.
-
-    Args:
-        model: what is configured.
-        preset: name of a shipped preset.
-        file: a TOML file.
-        settings: `a.b=value` each.
-        variables: the environment; by default that of this process.
-
-    Raises:
-        InvalidConfig: says what is wrong, where it was set, and what may have been meant.
-    """
-    layers = Layers()
-    if preset is not None:
-        layers.add_preset(preset)
-    if file is not None:
-        layers.add_file(file)
-    layers.add_environment(os.environ if variables is None else variables)
-    layers.add_settings(settings)
-    return layers.build(model)
 
 
 def merge(under: Tree, over: Tree) -> Tree:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
 import grpc
@@ -17,7 +17,7 @@ import structlog
 from sparring.client.errors import Refused
 from sparring.ledgers.entries import PhaseStarted
 from sparring.ledgers.manifest import Manifest
-from sparring.ledgers.records import GroupId, Outcome, RevisionName
+from sparring.ledgers.records import EpisodeRecord, GroupId, Outcome, RevisionName
 from sparring.ledgers.revision import Role
 from sparring.ops.aim import pin
 from sparring.ops.curriculum import Curriculum, open_slice
@@ -89,25 +89,35 @@ class Training:
         found = self._house.weights.revisions(self._house.config.campaign, self._started.role, after=self._number)
         mine = [manifest for manifest in found if manifest.phase == self._started.phase]
         for manifest in mine:
-            self._window.train(manifest.step, manifest.name, manifest.consumed)
+            self._window.train(manifest.step, manifest.name, self._slots(manifest.consumed))
         self._number = max((manifest.number for manifest in found), default=self._number)
         return mine
 
+    def _slots(self, groups: Iterable[GroupId]) -> set[int]:
+        campaign, phase = self._house.config.campaign, self._started.phase
+        return {slot for slot in (slot_of(campaign, phase, group) for group in groups) if slot is not None}
+
     def _read_groups(self) -> set[int]:
-        """Take what is played and not yet trained on into the books."""
-        config, phase, taken = self._house.config, self._started.phase, set[int]()
-        consumed = {group for m in self._house.weights.lineage(self._window.newest) for group in m.consumed}
-        episodes = self._house.episodes.scan(campaign=config.campaign, phase=phase)
+        """Take what is played and not yet trained on into the books; returns all slots that are taken."""
+        campaign, phase = self._house.config.campaign, self._started.phase
+        lineage = self._house.weights.lineage(self._window.newest)
+        consumed = self._slots(group for manifest in lineage for group in manifest.consumed)
+        taken: set[int] = set()
+        episodes = self._house.episodes.scan(campaign=campaign, phase=phase)
         for group_id, group in groupby(episodes, key=lambda episode: episode.group_id):
-            slot = slot_of(config.campaign, phase, group_id)
-            taken |= set() if slot is None else {slot}
-            whole = list(group)
-            rewards = [reward for episode in whole for reward in episode.rewards]
-            void = any(episode.outcome is Outcome.FAILED for episode in whole) or group_id in consumed
-            if rewards and not void and has_signal(rewards):
-                made = whole[0].attacker if self._started.role == "attacker" else whole[0].defender
-                self._window.accept(group_id, RevisionName(made))
+            slot = slot_of(campaign, phase, group_id)
+            assert slot is not None, group_id
+            taken.add(slot)
+            if slot not in consumed:
+                self._take_up(slot, list(group))
         return taken
+
+    def _take_up(self, slot: int, group: Sequence[EpisodeRecord]) -> None:
+        rewards = [reward for episode in group for reward in episode.rewards]
+        failed = any(episode.outcome is Outcome.FAILED for episode in group)
+        if rewards and not failed and has_signal(rewards):
+            made = group[0].attacker if self._started.role == "attacker" else group[0].defender
+            self._window.accept(slot, RevisionName(made))
 
     async def _serve(self) -> None:
         """Have the learner's newest revision served, beside those that matches in flight may still name."""
@@ -167,7 +177,7 @@ class Training:
             self._window.in_flight -= 1
             self._changed.set()
         if played is not None:
-            self._book(played, revision)
+            self._book(slot, played, revision)
 
     async def _played(self, plays: Plays, slot: int, sample: Sample) -> tuple[referee_pb2.Played | None, RevisionName]:
         """Play one match, as often as it takes; None if the sample itself is refused."""
@@ -189,7 +199,7 @@ class Training:
                 return event.played
         raise Refused(grpc.StatusCode.UNAVAILABLE, "the referee ended the match without saying what was played")
 
-    def _book(self, played: referee_pb2.Played, revision: RevisionName) -> None:
+    def _book(self, slot: int, played: referee_pb2.Played, revision: RevisionName) -> None:
         """Enter how a match ended.
 
         Raises:
@@ -204,7 +214,7 @@ class Training:
         self._failing_since = None
         if played.signal:
             self._patience.fruit()
-            self._window.accept(GroupId(played.group_id), revision)
+            self._window.accept(slot, revision)
             self._changed.set()
             return
         self._patience.nothing()

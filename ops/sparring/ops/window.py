@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from sparring.ledgers.records import GroupId, RevisionName
+from sparring.ledgers.records import RevisionName
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Window:
         staleness: most steps that a group's revision may lie behind.
         steps: of the whole phase.
         lineage: the revision of each step that is done; the first is the one that the phase starts from.
-        accepted: the revision that each waiting group was played with.
+        accepted: by the slot of each group that waits, the revision it was played with.
         in_flight: matches that have been started and not ended.
     """
 
@@ -29,7 +29,7 @@ class Window:
     staleness: int
     steps: int
     lineage: list[RevisionName]
-    accepted: dict[GroupId, RevisionName] = field(default_factory=dict)
+    accepted: dict[int, RevisionName] = field(default_factory=dict)
     in_flight: int = 0
 
     @property
@@ -53,16 +53,19 @@ class Window:
         ahead = min(self.staleness + 1, self.steps - self.done) * self.batch
         return max(0, ahead - self.pending - self.in_flight)
 
-    def accept(self, group: GroupId, revision: RevisionName) -> None:
-        """A group with signal is in the ledger, played with `revision`."""
+    def accept(self, slot: int, revision: RevisionName) -> None:
+        """A group with signal is in the ledger, played in `slot` with `revision`."""
         if self._fresh(revision):
-            self.accepted[group] = revision
+            self.accepted[slot] = revision
 
-    def train(self, step: int, revision: RevisionName, consumed: Iterable[GroupId]) -> None:
-        """The manifest of `step` exists. What an earlier one of that step led to is abandoned."""
+    def train(self, step: int, revision: RevisionName, consumed: Iterable[int]) -> None:
+        """The manifest of `step` exists, and says of which slots it consumed the groups.
+
+        What an earlier manifest of that step led to is abandoned.
+        """
         self.lineage = [*self.lineage[:step], revision]
         gone = frozenset(consumed)
-        self.accepted = {g: made for g, made in self.accepted.items() if g not in gone and self._fresh(made)}
+        self.accepted = {slot: made for slot, made in self.accepted.items() if slot not in gone and self._fresh(made)}
 
     def _fresh(self, revision: RevisionName) -> bool:
         return revision in self.lineage[-self.staleness - 1 :]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, Kind, SampleId, SampleRecord
+from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, SampleId, SampleRecord
 from sparring.samples.images import decode
 from sparring.samples.reader import LIMITS
 
@@ -135,11 +135,6 @@ def _answered(episode: EpisodeRecord, sample: SampleRecord, labels: Mapping[str,
     known = 0 <= place < len(episode.option_order)
     option = sample.options[episode.option_order[place]] if known else ""
     return Answered(labels.get(episode.defender, episode.defender), answer.text, option, answer.correct)
-
-
-def control_of(edits: Iterable[EditRecord]) -> dict[SampleId, EditRecord]:
-    """The control of each sample."""
-    return {edit.sample_id: edit for edit in edits if edit.kind is Kind.CONTROL}
 
 
 def difference_map(control: Pixels, edit: Pixels) -> Pixels:

@@ -1,0 +1,202 @@
+"""The command line. Whatever takes long to import is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from sparring.ledgers.errors import LedgerError
+from sparring.ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparring.ops.config import CampaignConfig
+    from sparring.ops.folder import RunFolder
+
+app = typer.Typer(
+    name="sparring",
+    help="Measures and hardens multimodal models against semantic image edits.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+episodes = typer.Typer(help="The episode ledger.", no_args_is_help=True)
+app.add_typer(episodes, name="episodes")
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a campaign.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder to make; by default the next free one in runs/.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one value, such as defender.phase.steps=40.")
+]
+Data = Annotated[
+    str | None, typer.Option("--data", help="Your own folder or file of questions: V*Bench, SEAL or JSON lines.")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file, laid over the preset.")]
+
+
+class ServiceRole(StrEnum):
+    """What can be served."""
+
+    ATTACKER = "attacker"
+    DEFENDER = "defender"
+    REFEREE = "referee"
+
+
+@app.command()
+def demo(out: Out = None, settings: Settings = None) -> None:
+    """Watch a small defender become robust, on this machine."""
+    run(preset="demo", out=out, settings=settings)
+
+
+@app.command()
+def run(
+    preset: Annotated[str | None, typer.Option(help="Settings to start from: demo, laptop, test or qwen.")] = None,
+    config: ConfigFile = None,
+    data: Data = None,
+    settings: Settings = None,
+    out: Out = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved settings and stop.")] = False,
+) -> None:
+    """Run a campaign: attacker and defender learn in turns."""
+    from sparring.ops.loading import choose_folder, load_campaign
+
+    if preset is None and config is None:
+        preset = "demo"
+    loaded = load_campaign(preset=preset, file=config, data=data, settings=settings or [])
+    if dry_run:
+        typer.echo(loaded.model_dump_json(indent=2))
+        return
+    _conduct(loaded, choose_folder(out, loaded.campaign))
+
+
+@app.command()
+def resume(run: Run) -> None:
+    """Go on with a campaign that was stopped, however it was stopped."""
+    from sparring.ops.folder import RunFolder
+    from sparring.ops.loading import check_bases
+    from sparring.ops.running import recorded_config
+
+    folder = RunFolder.find(run)
+    config = recorded_config(folder)
+    check_bases(config)
+    _conduct(config, folder)
+
+
+@app.command()
+def status(run: Run) -> None:
+    """Say where a campaign stands."""
+    from sparring.ops.folder import RunFolder
+    from sparring.ops.standing import describe_standing
+
+    typer.echo(describe_standing(RunFolder.find(run)))
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Make summary.json and report.html again, from ledger and journal."""
+    from sparring.ops.folder import RunFolder
+    from sparring.ops.publish import write_reports
+    from sparring.ops.table import print_findings
+
+    folder = RunFolder.find(run)
+    print_findings(_console(), write_reports(folder), folder)
+
+
+@episodes.command()
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files, one per table.")],
+) -> None:
+    """Write all samples, edits, trajectories and episodes as Parquet."""
+    from sparring.ledgers.episodes import EpisodeLedger
+    from sparring.ops.folder import RunFolder
+
+    for file in EpisodeLedger(RunFolder.find(run).root).export_parquet(out):
+        typer.echo(file)
+
+
+@app.command()
+def make_weights(
+    out: Annotated[Path, typer.Option("--out", help="Folder for vae, defender and editor.")] = Path("weights"),
+    only: Annotated[str | None, typer.Option(help="One of vae, defender, editor; by default all.")] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+) -> None:
+    """Make the small weights from nothing. Takes hours on a laptop, and is needed once."""
+    from sparring.ops.weights import make_all
+
+    make_all(out, only, config, settings or [], typer.echo)
+
+
+@app.command()
+def serve(
+    role: Annotated[ServiceRole, typer.Argument(help="What to serve.")],
+    config: Annotated[Path, typer.Option(help="JSON file with the settings of the service.")],
+) -> None:
+    """Run one service until SIGTERM."""
+    import asyncio
+
+    from sparring.ops.serving import load_service
+
+    asyncio.run(load_service(role.value, config))
+
+
+def _conduct(config: CampaignConfig, folder: RunFolder) -> None:
+    from sparring.ops.running import conduct
+    from sparring.ops.table import print_findings
+
+    console = _console()
+    console.print(f"{folder.root}: campaign {config.campaign}, seed {config.seed}", highlight=False)
+    try:
+        found = conduct(config, folder, console)
+    except (KeyboardInterrupt, BaseExceptionGroup) as error:
+        _stopped(error, folder)
+    print_findings(console, found, folder)
+
+
+def _stopped(error: BaseException, folder: RunFolder) -> NoReturn:
+    """A campaign that was cut off: say why, and how to go on.
+
+    Raises:
+        Exit: always.
+    """
+    reasons = _leaves(error)
+    known = [reason for reason in reasons if isinstance(reason, OpsError | LedgerError)]
+    if not known and any(not isinstance(reason, KeyboardInterrupt) for reason in reasons):
+        raise error
+    for reason in known:
+        typer.echo(f"sparring: {reason}", err=True)
+    typer.echo(f"stopped; nothing is lost: go on with `sparring resume {folder.root}`", err=True)
+    raise typer.Exit(1 if known else 130)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The errors in a group of groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(soft_wrap=False)
+
+
+def main() -> None:
+    """The entry point: what a user did wrong is told in a line, with status 2."""
+    try:
+        app()
+    except (OpsError, LedgerError) as error:
+        typer.echo(f"sparring: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

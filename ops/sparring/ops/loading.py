@@ -1,0 +1,107 @@
+"""From what was typed to a configuration that can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from sparring.ledgers.revision import ROLES
+from sparring.ops.config import CampaignConfig
+from sparring.ops.errors import NoCampaign, UserError
+from sparring.ops.folder import RunFolder
+from sparring.ops.layering import Layers, Tree
+
+_MOST = 100_000
+"""Samples of a user's dataset that are counted; more are not told apart."""
+
+
+def load_campaign(
+    *, preset: str | None, file: Path | None, data: str | None, settings: Sequence[str]
+) -> CampaignConfig:
+    """The configuration of all layers together: preset, file, `data`, environment, settings.
+
+    Raises:
+        InvalidConfig: a setting is unknown or wrong.
+        UserError: a dataset or a model is not there.
+    """
+    layers = Layers()
+    if preset is not None:
+        layers.add_preset(preset)
+    if file is not None:
+        layers.add_file(file)
+    if data is not None:
+        layers.add(_data_layer(data, layers.tree), f"--data {data}")
+    layers.add_environment()
+    layers.add_settings(settings)
+    config = layers.build(CampaignConfig)
+    check_bases(config)
+    return config
+
+
+def check_bases(config: CampaignConfig) -> None:
+    """Check that models which must be folders are there; the hub is asked for others when they are opened.
+
+    Raises:
+        UserError: one is not.
+    """
+    for role in ROLES:
+        base = config.policy(role).base
+        if base.startswith((".", "/", "~")) and not Path(base).is_dir():
+            raise UserError(
+                f"{role}.policy.base: there is no folder {base} in {Path.cwd()}; go where it is, or make small weights "
+                "with `sparring make-weights`"
+            )
+
+
+def _data_layer(data: str, under: Tree) -> Tree:
+    """Settings for a user's own dataset: its first samples are the suite, the others are trained on."""
+    from sparring.ops.config import Slice
+    from sparring.ops.curriculum import count_samples, open_slice
+    from sparring.samples.catalog import BadDataset, sniff
+    from sparring.samples.reader import Reader
+
+    path = Path(data).expanduser()
+    try:
+        uri = sniff(path)
+    except BadDataset as error:
+        raise UserError(str(error)) from error
+    roots: list[JsonValue] = [str((path if path.is_dir() else path.parent).resolve())]
+    source = open_slice(Slice(uri=uri), [str(root) for root in roots])
+    count = count_samples(source, _MOST)
+    if count < 2:
+        skipped = source.report.skipped[:5] if isinstance(source, Reader) else []
+        why = "".join(f"\n  skipped: {row}" for row in skipped)
+        raise UserError(f"{data} has {count} samples; two are the least: one to learn from, one to measure with{why}")
+    suite = min(_wanted(under), count // 2)
+    return {
+        "data": {
+            "roots": roots,
+            "train": {"uri": uri, "offset": suite},
+            "suite": {"uri": uri, "offset": 0, "limit": suite},
+        },
+        "suite": {"samples": suite, "clean_samples": 0},
+    }
+
+
+def _wanted(tree: Tree) -> int:
+    suite = tree.get("suite")
+    samples = suite.get("samples") if isinstance(suite, dict) else None
+    return samples if isinstance(samples, int) else _MOST
+
+
+def choose_folder(out: Path | None, campaign: str) -> RunFolder:
+    """Where a new campaign goes: `out`, or the first `runs/CAMPAIGN[-N]` that is free.
+
+    Raises:
+        NoCampaign: `out` holds a campaign already.
+    """
+    if out is None:
+        names = (f"{campaign}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 10_000))))
+        out = next(path for path in (Path("runs") / name for name in names) if not path.exists())
+    elif any(out.glob("campaigns/*/journal.jsonl")):
+        raise NoCampaign(
+            f"{out} holds a campaign already; go on with it by `sparring resume {out}`, or choose another --out"
+        )
+    return RunFolder(out, campaign)

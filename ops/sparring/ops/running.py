@@ -1,0 +1,93 @@
+"""Conducts a campaign in this process, from its lock to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import structlog
+from rich.console import Console
+
+from sparring.ledgers.entries import CampaignFinished, CampaignStarted, JournalEntry
+from sparring.ledgers.journal import Journal, JournalWriter
+from sparring.ops.campaign import Campaign
+from sparring.ops.config import CampaignConfig
+from sparring.ops.curriculum import open_slice
+from sparring.ops.errors import NoCampaign
+from sparring.ops.findings import Findings
+from sparring.ops.folder import RunFolder
+from sparring.ops.local import Local
+from sparring.ops.memory import MemoryWatch
+from sparring.ops.progress import watching
+from sparring.ops.publish import write_reports
+
+
+def conduct(config: CampaignConfig, folder: RunFolder, console: Console) -> Findings:
+    """Run the campaign in `folder` from where it stands to its end, and report on it.
+
+    Raises:
+        JournalLocked: another process conducts it.
+        UserError: a dataset is not there.
+        OpsError: it can't go on; what has been done stays done.
+        KeyboardInterrupt: SIGINT or SIGTERM; the same.
+    """
+    for part in (config.data.train, config.data.suite):
+        open_slice(part, config.data.roots)
+    journal = Journal(folder.root, folder.campaign)
+    with ExitStack() as stack:
+        writer = stack.enter_context(journal.writer())
+        _log_to(folder, stack)
+        entries = list(journal.entries())
+        if not any(isinstance(entry, CampaignFinished) for entry in entries):
+            asyncio.run(_run(config, folder, console, writer, entries))
+        return write_reports(folder)
+
+
+def recorded_config(folder: RunFolder) -> CampaignConfig:
+    """The configuration that the campaign in `folder` was started with.
+
+    Raises:
+        NoCampaign: it died before it had begun.
+    """
+    entries = Journal(folder.root, folder.campaign).entries()
+    started = next((entry for entry in entries if isinstance(entry, CampaignStarted)), None)
+    if started is None:
+        raise NoCampaign(f"the campaign in {folder.root} died before it had begun; remove the folder and run it anew")
+    return CampaignConfig.model_validate(started.config)
+
+
+async def _run(
+    config: CampaignConfig,
+    folder: RunFolder,
+    console: Console,
+    writer: JournalWriter,
+    entries: Sequence[JournalEntry],
+) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    memory = MemoryWatch()
+    watch = asyncio.create_task(memory.run())
+    try:
+        async with watching(console, config.campaign) as status, Local(config, folder, status).open() as house:
+            await Campaign(house, writer, entries, memory).run()
+            status.begin("stopping")
+    finally:
+        watch.cancel()
+
+
+def _log_to(folder: RunFolder, stack: ExitStack) -> None:
+    """Keep the conductor's own log in the folder, and out of the terminal."""
+    path = folder.log("conductor")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = stack.enter_context(path.open("a"))
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file),
+    )
