@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Precision = Literal["float32", "bfloat16"]
 Variant = Literal["ode", "flow_sde", "cps", "dance"]
@@ -52,10 +52,10 @@ class EditorConfig(BaseModel):
     """Area at which images are edited, pixels; the edit is returned at the size of the original."""
     condition_pixels: int = Field(64 * 64, ge=1)
     """Area of the view that the text encoder gets, pixels."""
-    template: str = "{instruction}"
-    """Prompt of the text encoder, around `{instruction}` and the image."""
-    drop_tokens: int = Field(0, ge=0)
-    """Leading tokens of the encoded prompt that are not passed on to the transformer (the system prompt)."""
+    template: str = "<|user|><|vision_start|><|image_pad|><|vision_end|>{instruction}<|assistant|>"
+    """Prompt of the text encoder: `{instruction}` and the image's special tokens among what else it expects."""
+    drop_tokens: int = Field(4, ge=0)
+    """Leading tokens of the prompt that are not passed on to the transformer; an image's tokens count as one."""
     adapter: Adapter | None = None
     """None trains all weights of the transformer."""
 
@@ -78,6 +78,22 @@ class EditSampling(BaseModel):
     """Highest step at which the window may start; drawn uniformly from the request's own generator."""
     guidance: float = Field(1.0, ge=1)
     """True classifier-free guidance; 1 leaves out the second pass."""
+
+    @property
+    def recorded(self) -> int:
+        """Steps that are really stochastic."""
+        return 0 if self.variant == "ode" or self.noise_level == 0 else self.window
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> Self:
+        if self.window_first > self.window_last:
+            raise ValueError(f"window_first ({self.window_first}) is above window_last ({self.window_last})")
+        if self.recorded and self.window_last + self.window >= self.steps:
+            raise ValueError(
+                f"a window of {self.window} from step {self.window_last} reaches the last of {self.steps} steps, which "
+                "is never stochastic; lower window_last or window, or raise steps"
+            )
+        return self
 
 
 class AnswerSampling(BaseModel):

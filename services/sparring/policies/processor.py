@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import is_torchvision_available
 
 
-class StillProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
+class StillProcessor(Qwen2_5_VLProcessor):
     """The processor of the Qwen2-VL family without its video part."""
 
     def __init__(
