@@ -136,7 +136,7 @@ def examine_vae(vae: AutoencoderKLQwenImage, recipe: VaeRecipe) -> tuple[float, 
     pixels = np.stack([render(scene) for scene in scenes])
     back = round_trip(vae, recipe.unshuffle, pixels)
     found = [
-        kept(image, other, item.box)
+        resemblance(image, other, item.box)
         for image, other, scene in zip(pixels, back, scenes, strict=True)
         for item in scene.items
     ]
