@@ -64,6 +64,17 @@ def test_grandchildren_die_with_a_killed_parent(tmp_path: Path) -> None:
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 
+async def test_a_launched_rank_has_its_own_log(tmp_path: Path) -> None:
+    rank = python("sparring.ops.guard", "--log", str(tmp_path / "rank.log"), sys.executable, "-c", "print('no memory')")
+    launcher = f"import subprocess, sys; subprocess.run({list(rank)!r}); print('noise'); sys.exit(1)"
+    launched = Command(
+        "trainer", (sys.executable, "-c", launcher), {}, tmp_path / "rank.log", tmp_path / "launcher.log"
+    )
+    with pytest.raises(ProcessFailed, match=r"(?s)trainer exited with status 1.*rank\.log:\nno memory"):
+        await keep(launched, QUICK)
+    assert "noise" in (tmp_path / "launcher.log").read_text()
+
+
 async def test_a_dead_process_comes_back(tmp_path: Path) -> None:
     """It kills itself twice and ends well the third time."""
     source = """
@@ -152,6 +163,16 @@ async def test_a_server_comes_back_on_its_ports(tmp_path: Path) -> None:
     await asyncio.wait([task])
     assert first == second == await server.addresses()
     assert json.loads(config_file.read_text())["serving"]["port"] == int(first.grpc.rpartition(":")[2])
+
+
+async def test_a_server_is_never_done(tmp_path: Path) -> None:
+    """Somebody ends it kindly from outside: it comes back all the same, until that has happened too often."""
+    source = (
+        "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.write_text(p.read_text() + 'x' if p.exists() else 'x')"
+    )
+    with pytest.raises(ProcessFailed, match="status 0"):
+        await keep(command(tmp_path, source, str(tmp_path / "lives")), QUICK, ends=False)
+    assert (tmp_path / "lives").read_text() == "x" * (QUICK.most + 1)
 
 
 async def test_a_server_that_never_listens_is_named(tmp_path: Path) -> None:

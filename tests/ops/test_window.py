@@ -94,18 +94,19 @@ def test_slots_pass_over_what_is_recorded() -> None:
 
 def test_patience() -> None:
     patience = Patience()
-    assert patience.wait_seconds(4) == 0
-    for _ in range(3):
+    for _ in range(100):
         patience.nothing()
-    assert patience.wait_seconds(4) == 0
-    patience.nothing()
-    assert patience.wait_seconds(4) > 0
-    patience.failure()
-    first = patience.wait_seconds(4)
-    patience.failure()
-    assert patience.wait_seconds(4) == 2 * first
+    assert patience.wait_seconds() == 0
+    for _ in range(5000):
+        patience.nothing()
+    assert patience.wait_seconds() == 1
     patience.fruit()
-    assert patience.wait_seconds(4) == 0
+    patience.failure()
+    first = patience.wait_seconds()
+    patience.failure()
+    assert patience.wait_seconds() == 2 * first > 0
+    patience.fruit()
+    assert patience.wait_seconds() == 0
 
 
 def test_seeds_depend_on_every_name_and_fit_a_signed_integer() -> None:

@@ -1,9 +1,10 @@
 """Runs a command that dies with the thread that started it, even when that ends by SIGKILL.
 
-    python -m sparring.ops.guard COMMAND [ARGUMENT ...]
+    python -m sparring.ops.guard [--log FILE] COMMAND [ARGUMENT ...]
 
-The kernel is asked for the signal (PR_SET_PDEATHSIG), then the command takes over this process, keeping its pid. The
-request outlives the exec. It isn't inherited, so a command that starts others guards those as well.
+With a log, what the command prints is appended to that file. The kernel is asked for the signal (PR_SET_PDEATHSIG),
+then the command takes over this process, keeping its pid. The request outlives the exec. It isn't inherited, so a
+command that starts others guards those as well.
 """
 
 from __future__ import annotations
@@ -30,11 +31,16 @@ def die_with_parent() -> None:
         sys.exit("the process that started this one has died already")
 
 
-def main(command: list[str]) -> None:
-    """Become `command`."""
+def main(arguments: list[str]) -> None:
+    """Become the command in `arguments`."""
     if sys.platform == "linux":
         die_with_parent()
-    os.execvp(command[0], command)
+    if arguments[0] == "--log":
+        file = os.open(arguments[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        arguments = arguments[2:]
+    os.execvp(arguments[0], arguments)
 
 
 if __name__ == "__main__":

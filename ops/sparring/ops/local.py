@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -161,14 +162,11 @@ class Local:
         """
         file = self._write("trainer", self._trainer(started))
         ranks = self._config.phase(started.role).processes
-        # Each rank is guarded as well: the launcher's death must take it along.
-        command = self._command(
-            "trainer",
-            (
-                *python("torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "--no-python"),
-                *python("sparring.ops.guard", *python("sparring.trainer", "--config", str(file))),
-            ),
-        )
+        log = self._folder.log("trainer")
+        # Each rank is guarded as well, so that the launcher's death takes it along, and its log has only its own words.
+        rank = python("sparring.ops.guard", "--log", str(log), *python("sparring.trainer", "--config", str(file)))
+        launcher = python("torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "--no-python", *rank)
+        command = replace(self._command("trainer", launcher), output=self._folder.log("launcher"))
         for _ in range(_CLEAN_EXITS):
             await keep(command, self._config.machine.restarts)
             if await asyncio.to_thread(self._is_done, started):

@@ -24,13 +24,15 @@ class Command:
         name: for messages.
         arguments: the command line, program first.
         environment: added to that of this process.
-        log: file that standard output and error are appended to.
+        log: file whose end tells why it died.
+        output: file that standard output and error are appended to; by default the log.
     """
 
     name: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     log: Path
+    output: Path | None = None
 
     def tail(self, lines: int = 12) -> str:
         """The last lines of the log."""
@@ -62,8 +64,9 @@ class Child:
     @classmethod
     async def start(cls, command: Command) -> Child:
         """Start it. It gets SIGKILL when the calling thread ends, which should thus be the main thread."""
-        command.log.parent.mkdir(parents=True, exist_ok=True)
-        with command.log.open("ab") as log:
+        output = command.output or command.log
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *python("sparring.ops.guard", *command.arguments),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +26,9 @@ async def watching(console: Console, campaign: str) -> AsyncIterator[Status]:
     began = time.monotonic()
 
     def say(line: str) -> None:
-        console.print(f"[dim]{duration(time.monotonic() - began):>8}[/dim]  {line}", highlight=False)
+        console.print(
+            f"[dim]{duration(time.monotonic() - began):>8}[/dim]  {escape(line)}", highlight=False, soft_wrap=True
+        )
 
     status = Status(campaign, say)
     task = asyncio.create_task(_show(console, status))
@@ -40,7 +43,9 @@ async def _show(console: Console, status: Status) -> None:
     if not console.is_terminal:
         while True:
             await asyncio.sleep(_PLAIN_SECONDS)
-            console.print(f"{duration(_age(status)):>8}  {plain(status)}", highlight=False, markup=False)
+            console.print(
+                f"{duration(_age(status)):>8}  {plain(status)}", highlight=False, markup=False, soft_wrap=True
+            )
     with Live(console=console, get_renderable=lambda: lively(status), refresh_per_second=4, transient=True):
         await asyncio.Event().wait()
 

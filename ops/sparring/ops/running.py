@@ -41,7 +41,10 @@ def conduct(config: CampaignConfig, folder: RunFolder, console: Console) -> Find
         _log_to(folder, stack)
         entries = list(journal.entries())
         if not any(isinstance(entry, CampaignFinished) for entry in entries):
-            asyncio.run(_run(config, folder, console, writer, entries))
+            try:
+                asyncio.run(_run(config, folder, console, writer, entries))
+            except asyncio.CancelledError as error:
+                raise KeyboardInterrupt from error
         return write_reports(folder)
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from sparring.ops.errors import ProcessFailed
@@ -20,6 +21,7 @@ from sparring.ops.process import Child, Command
 from sparring.serving.addresses import Addresses
 from sparring.serving.config import ServingConfig
 
+_log = structlog.get_logger(__name__)
 MISUSED = 2
 """Exit status of a command that was given a wrong configuration: starting it again would not help."""
 
@@ -62,6 +64,7 @@ async def keep(
     command: Command,
     config: RestartConfig,
     *,
+    ends: bool = True,
     prepare: Callable[[], None] | None = None,
     attend: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
@@ -70,6 +73,7 @@ async def keep(
     Args:
         command: what to run.
         config: how patiently.
+        ends: whether status 0 means that it is done; a server is never done.
         prepare: called before each start.
         attend: called after each start, while the process is watched.
 
@@ -82,11 +86,12 @@ async def keep(
             prepare()
         began = time.monotonic()
         status = await _live(command, config, attend)
-        if status == 0:
+        if status == 0 and ends:
             return
         wait = None if status == MISUSED else patience.wait_seconds(time.monotonic() - began)
         if wait is None:
             raise command.failure(status)
+        _log.warning("process died", process=command.name, status=status, again_in_seconds=wait)
         await asyncio.sleep(wait)
 
 
@@ -156,10 +161,9 @@ class Server(Generic[ConfigT]):
         """Keep it alive until cancelled.
 
         Raises:
-            ProcessFailed: see `keep`; or it did not listen in time, or ended by itself.
+            ProcessFailed: see `keep`; or it did not listen in time.
         """
-        await keep(self._command, self._restarts, prepare=self._prepare, attend=self._attend)
-        raise self._command.failure(0)
+        await keep(self._command, self._restarts, ends=False, prepare=self._prepare, attend=self._attend)
 
     def _prepare(self) -> None:
         self._address_file.unlink(missing_ok=True)

@@ -165,7 +165,7 @@ class Training:
             if not self._window.room:
                 await self._changed.wait()
                 continue
-            await asyncio.sleep(self._patience.wait_seconds(self._phase.groups))
+            await asyncio.sleep(self._patience.wait_seconds())
             slot, sample = await asyncio.to_thread(lambda: next(islice(samples, 1)))
             self._window.in_flight += 1
             group.create_task(self._match(plays, slot, sample))
@@ -189,7 +189,7 @@ class Training:
                 self._fail(f"{sample.source}: {error}" if error.code not in _RETRY else str(error))
                 if error.code not in _RETRY:
                     return None, RevisionName(learner.name)
-                wait = error.retry_seconds or self._patience.wait_seconds(self._phase.groups)
+                wait = error.retry_seconds or self._patience.wait_seconds()
             await asyncio.sleep(wait)
 
     async def _ask(self, plays: Plays, slot: int, sample: Sample, learner: revision_pb2.Revision) -> referee_pb2.Played:

@@ -102,8 +102,7 @@ class Patience:
         """A match failed."""
         self.failed += 1
 
-    def wait_seconds(self, window: int) -> float:
-        """0 while things go well; grows to some seconds once a whole window came to nothing, or matches fail."""
-        windows = self.fruitless // max(1, window)
-        patience = 0.05 * windows if windows else 0.0
-        return max(min(patience, 2.0), min(0.1 * 2**self.failed, 10.0) if self.failed else 0.0)
+    def wait_seconds(self) -> float:
+        """0 while things go well; grows to a second once hundreds came to nothing, and faster if matches fail."""
+        idle = min(0.001 * max(0, self.fruitless - 100), 1.0)
+        return max(idle, min(0.1 * 2**self.failed, 10.0) if self.failed else 0.0)
