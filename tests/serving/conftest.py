@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sparring.ledgers.manifest import Draft
+from sparring.ledgers.weights import WeightsLedger
 from sparring.serving.addresses import Addresses
-from sparring.serving.config import ServingConfig
+from sparring.serving.config import ServingConfig, WeightsConfig
 from sparring.serving.deadlines import remaining
 from sparring.serving.errors import QueueFull
 from sparring.serving.interceptor import Context
-from sparring.serving.reconciler import Reconciler
+from sparring.serving.reconciler import Pin, Reconciler
 from sparring.serving.runner import Runner, Service
 from sparring.v1 import defender_pb2, defender_pb2_grpc
 
@@ -29,7 +33,7 @@ class Scripted(defender_pb2_grpc.DefenderServicer):
         self.release = asyncio.Event()
         self.cancelled = asyncio.Event()
 
-    async def Answer(
+    async def Answer(  # noqa: N802  # gRPC's name
         self, request: defender_pb2.AnswerRequest, context: Context
     ) -> defender_pb2.AnswerResponse:
         match request.prompt:
@@ -50,6 +54,29 @@ class Scripted(defender_pb2_grpc.DefenderServicer):
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
+
+
+@dataclass
+class Shelf:
+    """A policy that holds the bytes of each revision; `gate` holds up installations."""
+
+    held: dict[str, bytes] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+
+    def install(self, name: str, folder: Path) -> None:
+        assert name not in self.used, "a name means one revision for ever"
+        self.used.add(name)
+        self.entered.set()
+        assert self.gate.wait(30)
+        content = (folder / "model.safetensors").read_bytes()
+        if content == b"poison":
+            raise RuntimeError("these are no weights")
+        self.held[name] = content
+
+    def remove(self, name: str) -> None:
+        del self.held[name]
 
 
 @dataclass
@@ -79,7 +106,9 @@ def launch() -> Launch:
     """Start a server with a `Scripted` defender: `async with launch(config) as running`."""
 
     @asynccontextmanager
-    async def start(config: ServingConfig | None = None, *, reconciler: Reconciler | None = None) -> AsyncIterator[Running]:
+    async def start(
+        config: ServingConfig | None = None, *, reconciler: Reconciler | None = None
+    ) -> AsyncIterator[Running]:
         scripted, registry = Scripted(), CollectorRegistry()
         service = Service(
             defender_pb2.DESCRIPTOR.services_by_name["Defender"],
@@ -104,3 +133,42 @@ def ask() -> Callable[[str], defender_pb2.AnswerRequest]:
         return defender_pb2.AnswerRequest(image=b"x", prompt=prompt, count=1, sampling=sampling)
 
     return make
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    shelf = Shelf()
+    shelf.gate.set()
+    return shelf
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> WeightsLedger:
+    return WeightsLedger(tmp_path / "root")
+
+
+@pytest.fixture
+def publish(ledger: WeightsLedger, tmp_path: Path) -> Callable[..., Pin]:
+    """Publish revision `number` with these bytes."""
+
+    def pin(number: int, content: bytes = b"", role: str = "defender") -> Pin:
+        folder = tmp_path / f"{role}{number}"
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(content or f"weights {number}".encode())
+        draft = Draft(campaign="c", role=role, number=number, layout="full", base="b")
+        name = ledger.publish(folder, draft).name
+        return Pin(name, ledger.digest(name))
+
+    return pin
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def reconciler(ledger: WeightsLedger, shelf: Shelf) -> AsyncIterator[Reconciler]:
+    """A reconciler at work, with a registry of its own."""
+    async with Reconciler(ledger, shelf, "defender", WeightsConfig(), CollectorRegistry()) as running:
+        yield running

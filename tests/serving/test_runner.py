@@ -14,8 +14,6 @@ from grpc_status import rpc_status
 from sparring.serving.addresses import Addresses
 from sparring.serving.config import ServingConfig
 
-pytestmark = pytest.mark.asyncio
-
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 DEFENDER = "sparring.v1.Defender"

@@ -13,14 +13,15 @@ async def run(config: AttackerConfig) -> None:
     """Serve until SIGTERM."""
     import grpc
     import torch
-    from prometheus_client import CollectorRegistry
-    from pydantic import ValidationError
 
-    from sparring.attacker.procedural import NoRoom, UnknownAttack
-    from sparring.attacker.service import AttackerService, gather
+    from sparring.attacker.batches import gather
+    from sparring.attacker.procedural import UnknownAttack
+    from sparring.attacker.service import AttackerService
+    from sparring.attacker.space import NoRoom
     from sparring.ledgers.weights import WeightsLedger
     from sparring.policies.editor import Editor
     from sparring.samples.images import BadImage
+    from sparring.serving.metrics import new_registry
     from sparring.serving.queue_metrics import QueueMetrics
     from sparring.serving.reconciler import Reconciler
     from sparring.serving.runner import Service, serve
@@ -29,9 +30,9 @@ async def run(config: AttackerConfig) -> None:
     from sparring.v1.attacker_pb2_grpc import add_AttackerServicer_to_server
 
     torch.set_num_threads(config.threads)
-    policy, registry = Editor(config.editor), CollectorRegistry()
+    policy, registry = Editor(config.editor), new_registry()
     async with (
-        Reconciler(WeightsLedger(config.storage.root), policy, config.weights, registry) as reconciler,
+        Reconciler(WeightsLedger(config.storage.root), policy, "attacker", config.weights, registry) as reconciler,
         gather(policy, config.queue, QueueMetrics(registry, "edits")) as queue,
     ):
         service = AttackerService(config, queue, reconciler)
@@ -43,7 +44,6 @@ async def run(config: AttackerConfig) -> None:
             reconciler=reconciler,
             rules={
                 BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image"),
-                ValidationError: Rule(grpc.StatusCode.INVALID_ARGUMENT, "learned.sampling"),
                 UnknownAttack: Rule(grpc.StatusCode.INVALID_ARGUMENT, "procedural.name"),
                 NoRoom: Rule(grpc.StatusCode.INVALID_ARGUMENT, "targets"),
             },

@@ -19,7 +19,7 @@ class AttackerConfig(BaseModel):
     weights: WeightsConfig = WeightsConfig()
     editor: EditorConfig
     queue: QueueConfig = QueueConfig(batch=128, limit=4096)
-    controls: int = Field(1024, ge=1)
-    """Controls that are kept, by image, so that a second group of edits does not make them again."""
+    controls_bytes: int = Field(256 * 2**20, ge=0)
+    """Controls that are kept, so that a second group of edits of an image does not make them again; PNG bytes."""
     threads: int = Field(1, ge=1)
     """Of torch."""

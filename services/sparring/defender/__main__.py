@@ -13,12 +13,12 @@ async def run(config: DefenderConfig) -> None:
     """Serve until SIGTERM."""
     import grpc
     import torch
-    from prometheus_client import CollectorRegistry
 
     from sparring.defender.service import DefenderService, gather
     from sparring.ledgers.weights import WeightsLedger
     from sparring.policies.mllm import Mllm
     from sparring.samples.images import BadImage
+    from sparring.serving.metrics import new_registry
     from sparring.serving.queue_metrics import QueueMetrics
     from sparring.serving.reconciler import Reconciler
     from sparring.serving.runner import Service, serve
@@ -27,9 +27,9 @@ async def run(config: DefenderConfig) -> None:
     from sparring.v1.defender_pb2_grpc import add_DefenderServicer_to_server
 
     torch.set_num_threads(config.threads)
-    policy, registry = Mllm(config.mllm), CollectorRegistry()
+    policy, registry = Mllm(config.mllm), new_registry()
     async with (
-        Reconciler(WeightsLedger(config.storage.root), policy, config.weights, registry) as reconciler,
+        Reconciler(WeightsLedger(config.storage.root), policy, "defender", config.weights, registry) as reconciler,
         gather(policy, config.queue, QueueMetrics(registry, "answers")) as queue,
     ):
         service = DefenderService(config.serving, queue, reconciler)

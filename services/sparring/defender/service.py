@@ -69,8 +69,8 @@ class DefenderService(DefenderServicer):
         sampling = AnswerSampling(temperature=request.sampling.temperature, max_tokens=request.sampling.max_tokens)
         with self._reconciler.bind(request.revision.name, request.revision.digest) as bound:
             question = Question(Ask(pixels, request.prompt, request.seed, request.count), sampling, bound.handle)
-            (future,) = self._queue.submit([question], deadline())
-            replies = await future
+            with self._queue.submit([question], deadline()) as (future,):
+                replies = await future
             revision = revision_pb2.Revision(name=bound.pin.name, digest=bound.pin.digest)
         return defender_pb2.AnswerResponse(answers=[to_answer(reply) for reply in replies], revision=revision)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -78,14 +79,15 @@ class Batcher(Generic[ReqT, ResT]):
             entry.result.cancel()
         self._worker.shutdown(wait=False)
 
-    def submit(self, requests: Sequence[ReqT], deadline: float) -> list[asyncio.Future[ResT]]:
-        """Queue all requests or none. Cancelling a future takes its request out of the queue.
+    @contextmanager
+    def submit(self, requests: Sequence[ReqT], deadline: float) -> Iterator[list[asyncio.Future[ResT]]]:
+        """Queue all requests or none; leaving the block takes out those whose results nobody waits for any more.
 
         Args:
             requests: they may end up in different batches.
             deadline: when the caller stops waiting, on the clock of `time.monotonic`, seconds.
 
-        Returns:
+        Yields:
             A future per request. It raises what `run` raised, or `DeadlinePassed`.
 
         Raises:
@@ -94,7 +96,13 @@ class Batcher(Generic[ReqT, ResT]):
         """
         costs = [self._cost(request) for request in requests]
         self._admit(sum(costs), len(requests))
-        return [self._enqueue(request, cost, deadline) for request, cost in zip(requests, costs, strict=True)]
+        futures = [self._enqueue(request, cost, deadline) for request, cost in zip(requests, costs, strict=True)]
+        try:
+            yield futures
+        finally:
+            for future in futures:
+                if not future.cancel() and not future.cancelled():
+                    future.exception()  # seen, so that asyncio does not complain of an error nobody waited for
 
     def _admit(self, cost: int, count: int) -> None:
         limit = self._config.limit

@@ -9,6 +9,7 @@ ServingError
 ├── QueueFull            no room now; says when to come again
 ├── DeadlinePassed       the caller's time, or the server's, is over
 ├── NotResident          a revision that is not loaded
+├── WrongRole            a revision of the other side
 └── DigestMismatch       a revision that is not the one the caller means
 """
 
@@ -77,6 +78,10 @@ class DeadlinePassed(ServingError, TimeoutError):
 
 class NotResident(ServingError, LookupError):
     """A revision was asked for that is not loaded."""
+
+
+class WrongRole(ServingError, ValueError):
+    """An attacker was told to serve a defender's revision, or the other way round."""
 
 
 class DigestMismatch(ServingError):

@@ -11,19 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
 
-if TYPE_CHECKING:
-    Context = grpc.aio.ServicerContext[Any, Any]
-    _ServerInterceptor = grpc.aio.ServerInterceptor[Any, Any]
-else:  # generic in the stubs alone
-    Context = grpc.aio.ServicerContext
-    _ServerInterceptor = grpc.aio.ServerInterceptor
-
+Context: TypeAlias = grpc.aio.ServicerContext
 HEALTH = "/grpc.health."
+LATE_SECONDS = 0.05
+"""gRPC cancels a call at its deadline by a timer of its own, which may be this much early."""
 
 
 @dataclass
@@ -54,7 +50,7 @@ class Call:
         return self.method.split("/")[2]
 
 
-class Interceptor(_ServerInterceptor, ABC):
+class Interceptor(grpc.aio.ServerInterceptor, ABC):
     """Surrounds every call with `around`."""
 
     @abstractmethod
@@ -63,15 +59,15 @@ class Interceptor(_ServerInterceptor, ABC):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler:
         handler = await continuation(details)
         if handler is None or details.method.startswith(HEALTH):
             return handler
         return self._wrapped(handler, details.method)
 
-    def _wrapped(self, handler: grpc.RpcMethodHandler[Any, Any], method: str) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrapped(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
         kind = _KINDS[handler.request_streaming, handler.response_streaming]
         behaviour = getattr(handler, _BEHAVIOURS[kind])
 
@@ -94,7 +90,7 @@ class Interceptor(_ServerInterceptor, ABC):
 
         make = getattr(grpc, f"{_BEHAVIOURS[kind]}_rpc_method_handler")
         wrapped = stream if handler.response_streaming else single
-        rewrapped: grpc.RpcMethodHandler[Any, Any] = make(
+        rewrapped: grpc.RpcMethodHandler = make(
             wrapped,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
@@ -115,16 +111,17 @@ _BEHAVIOURS = {
     "bidi_stream": "stream_stream",
 }
 
-_LATE_SECONDS = 0.05
-"""gRPC cancels a call at its deadline by a timer of its own, which may be this much early."""
-
 
 def outcome(call: Call, error: BaseException | None) -> grpc.StatusCode:
-    """The status that a call ended with; `error` is what ended it, as seen outside the mapping to statuses."""
+    """The status that a call ended with; `error` is what ended it, as seen outside the mapping to statuses.
+
+    A call that its caller has left can't be aborted any more, but the code that it should have got is kept.
+    """
+    code: grpc.StatusCode | None = call.context.code()
+    if code is not None:
+        return code
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         left = call.context.time_remaining()
-        late = left is not None and left < _LATE_SECONDS
+        late = left is not None and left < LATE_SECONDS
         return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
-    if error is not None and not isinstance(error, grpc.aio.AbortError):
-        return grpc.StatusCode.UNKNOWN
-    return call.context.code() or grpc.StatusCode.OK
+    return grpc.StatusCode.OK if error is None else grpc.StatusCode.UNKNOWN

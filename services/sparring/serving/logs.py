@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from sparring.serving.authentication import caller
 from sparring.serving.interceptor import Call, Interceptor, outcome
@@ -24,7 +25,7 @@ def configure(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -23,9 +23,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from sparring.ledgers.records import RevisionName
+from sparring.ledgers.revision import Revision, Role
 from sparring.ledgers.weights import WeightsLedger
 from sparring.serving.config import WeightsConfig
-from sparring.serving.errors import DigestMismatch, NotResident
+from sparring.serving.errors import DigestMismatch, NotResident, WrongRole
 from sparring.serving.weights_metrics import WeightsMetrics
 
 BASE = RevisionName("base")
@@ -100,14 +101,15 @@ class Reconciler:
     Args:
         ledger: where revisions come from.
         policy: what holds them.
+        role: of the revisions that the policy can hold.
         config: where they are pulled to, and whether the base is served before there is a target.
         registry: where it counts.
     """
 
     def __init__(
-        self, ledger: WeightsLedger, policy: Installs, config: WeightsConfig, registry: CollectorRegistry
+        self, ledger: WeightsLedger, policy: Installs, role: Role, config: WeightsConfig, registry: CollectorRegistry
     ) -> None:
-        self._ledger, self._policy, self._config = ledger, policy, config
+        self._ledger, self._policy, self._role, self._config = ledger, policy, role, config
         self._metrics = WeightsMetrics(registry)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reconciler")
         self._loaded: dict[Pin, _Loaded] = {}
@@ -146,15 +148,17 @@ class Reconciler:
 
         Raises:
             InvalidName, UnknownRevision: there is no such revision.
-            CorruptRevision: its manifest does not read.
+            WrongRole: it is of the other side.
             DigestMismatch: its manifest is not the one that is meant.
         """
-        pins = await self._in_thread(lambda: [self._resolve(pin) for pin in (active, *resident)])
+        pins = await asyncio.to_thread(lambda: [self._resolve(pin) for pin in (active, *resident)])
         self._target = _Target(pins[0], tuple(pins[1:]))
         self._phase, self._error = Phase.LOADING, ""
         self._wake.set()
 
     def _resolve(self, pin: Pin) -> Pin:
+        if Revision.parse(pin.name).role != self._role:
+            raise WrongRole(f"revision {pin.name!r} is no {self._role}'s, and this service is one")
         digest = self._ledger.digest(pin.name)
         if pin.digest not in ("", digest):
             raise DigestMismatch(f"revision {pin.name!r} has manifest {digest}, not {pin.digest}")
@@ -209,7 +213,6 @@ class Reconciler:
                 if self._target is not target:
                     return
             self._offer(target.pins)
-            self._phase = Phase.READY
             _log.info("target active", revision=target.active.name, digest=target.active.digest)
         await self._remove_unused()
 
@@ -227,7 +230,7 @@ class Reconciler:
             self._policy.install(handle, self._ledger.fetch(pin.name, pin.digest, Path(folder) / "weights"))
 
     def _offer(self, pins: Sequence[Pin]) -> None:
-        self._active = pins[0]
+        self._active, self._phase = pins[0], Phase.READY
         self._offered = {pin.name: pin for pin in pins}
         self._metrics.activate(self._active.name, self._active.digest)
         self.ready.set()

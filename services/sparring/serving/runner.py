@@ -24,7 +24,7 @@ from sparring.serving.authentication import Authentication
 from sparring.serving.config import ServingConfig
 from sparring.serving.deadlines import Deadlines
 from sparring.serving.interceptor import Interceptor
-from sparring.serving.logs import CallLog
+from sparring.serving.logs import CallLog, configure
 from sparring.serving.mapping import Mapping
 from sparring.serving.metrics import CallMetrics
 from sparring.serving.reconciler import Reconciler
@@ -36,6 +36,9 @@ from sparring.serving.weights import WeightsServicer
 from sparring.v1.weights_pb2_grpc import add_WeightsServicer_to_server
 
 _log = structlog.get_logger(__name__)
+
+PING_SECONDS = 10
+"""Callers may ping this often while they wait; gRPC's default of 5 minutes hangs up on our own client."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ async def serve(
         reconciler: adds the Weights service; health is NOT_SERVING until it is ready.
         rules: statuses of the room's own exceptions.
     """
+    configure(config.log_level)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -88,7 +92,7 @@ class Runner:
         self._config, self._services = config, (*services, *weights)
         self._reconciler = reconciler
         self._registry = registry
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._health = health.aio.HealthServicer()
         self._main = _server(config, _interceptors(config, registry, {**RULES, **(rules or {})}))
         self._probes = grpc.aio.server()
 
@@ -169,6 +173,7 @@ def _server(config: ServingConfig, interceptors: Sequence[Interceptor]) -> grpc.
         ("grpc.max_receive_message_length", config.max_message_bytes),
         ("grpc.max_send_message_length", config.max_message_bytes),
         ("grpc.so_reuseport", 0),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_SECONDS * 1000),
     ]
     if config.max_connection_age_seconds is not None:
         options.append(("grpc.max_connection_age_ms", 1000 * config.max_connection_age_seconds))

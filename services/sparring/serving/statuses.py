@@ -28,6 +28,7 @@ from sparring.serving.errors import (
     QueueFull,
     TooLarge,
     Unauthenticated,
+    WrongRole,
 )
 
 DOMAIN = "sparring"
@@ -53,8 +54,9 @@ RULES: Rules = {
     DeadlinePassed: Rule(grpc.StatusCode.DEADLINE_EXCEEDED),
     NotResident: Rule(grpc.StatusCode.FAILED_PRECONDITION),
     DigestMismatch: Rule(grpc.StatusCode.FAILED_PRECONDITION),
-    InvalidName: Rule(grpc.StatusCode.INVALID_ARGUMENT),
-    UnknownRevision: Rule(grpc.StatusCode.INVALID_ARGUMENT),
+    WrongRole: Rule(grpc.StatusCode.INVALID_ARGUMENT, "active.name"),
+    InvalidName: Rule(grpc.StatusCode.INVALID_ARGUMENT, "active.name"),
+    UnknownRevision: Rule(grpc.StatusCode.INVALID_ARGUMENT, "active.name"),
     CorruptRevision: Rule(grpc.StatusCode.FAILED_PRECONDITION),
     ExpiredRevision: Rule(grpc.StatusCode.FAILED_PRECONDITION),
 }

@@ -18,7 +18,7 @@ def credentials(tls: Tls) -> grpc.ServerCredentials:
     source = _Files(tls)
     return grpc.dynamic_ssl_server_credentials(
         source.configuration(),
-        source.changed,  # type: ignore[arg-type]  # the stubs forget that None means "as before"
+        source.changed,
         require_client_authentication=tls.client_ca is not None,
     )
 

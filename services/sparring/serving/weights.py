@@ -23,11 +23,15 @@ class WeightsServicer(weights_pb2_grpc.WeightsServicer):
     def __init__(self, reconciler: Reconciler) -> None:
         self._reconciler = reconciler
 
-    async def SetTarget(self, request: weights_pb2.SetTargetRequest, context: Context) -> weights_pb2.SetTargetResponse:
+    async def SetTarget(  # noqa: N802  # gRPC's name
+        self, request: weights_pb2.SetTargetRequest, context: Context
+    ) -> weights_pb2.SetTargetResponse:
         await self._reconciler.aim(_pin(request.active), [_pin(revision) for revision in request.resident])
         return weights_pb2.SetTargetResponse()
 
-    async def GetState(self, request: weights_pb2.GetStateRequest, context: Context) -> weights_pb2.GetStateResponse:
+    async def GetState(  # noqa: N802  # gRPC's name
+        self, request: weights_pb2.GetStateRequest, context: Context
+    ) -> weights_pb2.GetStateResponse:
         state = self._reconciler.state
         return weights_pb2.GetStateResponse(
             phase=_PHASES[state.phase],
