@@ -13,7 +13,7 @@ LEAST, MOST = 0.01, 0.99
 
 def has_signal(rewards: Sequence[float]) -> bool:
     """Whether a group can teach: its rewards differ and their mean lies in (0.01, 0.99) (DAPO's dynamic sampling)."""
-    return max(rewards) > min(rewards) and LEAST < float(np.mean(rewards)) < MOST
+    return len(rewards) > 1 and max(rewards) > min(rewards) and LEAST < float(np.mean(rewards)) < MOST
 
 
 def answer_advantages(rewards: Sequence[float]) -> NDArray[np.float32]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sparring.ledgers.records import RevisionName
+from sparring.ledgers.revision import Role
 from sparring.ledgers.storage import Storage
 from sparring.policies.config import AnswerSampling, EditorConfig, EditSampling, MllmConfig
+from sparring.samples.pairs import KINDS, Kind
 
 
 class _Model(BaseModel):
@@ -52,7 +54,22 @@ class Nft(_Model):
     """Weight of the squared distance from the velocity that the phase started from."""
 
 
-Objective = Annotated[Dapo | FlowGrpo | Nft, Field(discriminator="kind")]
+class Sft(_Model):
+    """Supervised warm-up, from a dataset and not from the ledger.
+
+    Defender: cross-entropy of the right letter's boxed answer. Attacker: flow matching on exact edits of shapes.
+    """
+
+    kind: Literal["sft"] = "sft"
+    dataset: str
+    """As `sparring.samples.catalog` names it; for the attacker `shapes:...`."""
+    roots: tuple[str, ...] = ()
+    """Folders that the dataset may be read from."""
+    edits: tuple[Kind, ...] = Field(KINDS, min_length=1)
+    """Kinds of edit that the attacker is shown, each as often as the next."""
+
+
+Objective = Annotated[Dapo | FlowGrpo | Nft | Sft, Field(discriminator="kind")]
 
 
 class Optimizer(_Model):
@@ -72,10 +89,17 @@ class Engine(_Model):
 
     zero_stage: Literal[0, 1, 2, 3] = 0
     bf16: bool = False
+    """Train bfloat16 weights with float32 master copies; gradients add up in float32."""
     micro_batch: int = Field(64, ge=1)
     """Answers, or edits, per forward pass and rank; gradients accumulate over as many as an update takes."""
     threads: int = Field(1, ge=1)
     """Of torch, per rank."""
+
+    @model_validator(mode="after")
+    def _master_copies(self) -> Self:
+        if self.bf16 and self.zero_stage == 0:
+            raise ValueError("bf16 keeps its float32 copies in ZeRO's optimizer: set zero_stage to 1 or more")
+        return self
 
 
 class Limits(_Model):
@@ -83,8 +107,9 @@ class Limits(_Model):
 
     starve_seconds: float = Field(600, gt=0)
     """Without a new group for so long it gives up."""
-    mismatch: float = Field(1e-4, gt=0)
-    """Largest mean difference between a service's log-probabilities and the trainer's for the same weights."""
+    mismatch: float | None = Field(None, gt=0)
+    """Largest mean difference between a service's log-probabilities and the trainer's for the same weights. None is
+    1e-4 for answers and a tenth of the clip range for edits, which suits float32; bfloat16 needs more."""
 
 
 class TrainerConfig(_Model):
@@ -93,17 +118,17 @@ class TrainerConfig(_Model):
     storage: Storage
     campaign: str
     phase: str
-    role: Literal["attacker", "defender"]
+    role: Role
     policy: EditorConfig | MllmConfig
     """Editor for the attacker, language model for the defender."""
-    sampling: EditSampling | AnswerSampling
-    """What acts were sampled with."""
+    sampling: EditSampling | AnswerSampling | None = None
+    """What acts were sampled with; a warm-up samples nothing."""
     start: RevisionName
     """The revision that the phase starts from."""
     steps: int = Field(ge=1)
     """Revisions to publish."""
     groups: int = Field(16, ge=1)
-    """Groups with signal that make a step."""
+    """Groups with signal that make a step; samples, for a warm-up."""
     updates: int = Field(1, ge=1)
     """Optimizer updates that a step's groups are split over."""
     max_staleness: int = Field(1, ge=0)
@@ -113,9 +138,40 @@ class TrainerConfig(_Model):
     engine: Engine = Engine()
     limits: Limits = Limits()
     checkpoints: str
-    """Folder of this phase's checkpoints, private to the trainer."""
+    """Folder of this phase's checkpoints, private to its trainer. It is removed with the last step."""
     checkpoint_every: int = Field(1, ge=1)
     """Steps between checkpoints. Revisions after the last one are abandoned in a crash."""
+    metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(None, ge=0, le=65535)
-    """Of /metrics over HTTP; None serves none."""
-    seed: int = 0
+    """Of /metrics over HTTP; 0 is any free one, None serves none."""
+    seed: int = Field(0, ge=0)
+
+    @property
+    def mismatch(self) -> float:
+        """`limits.mismatch`, or what suits the objective."""
+        if self.limits.mismatch is not None:
+            return self.limits.mismatch
+        return self.objective.clip / 10 if isinstance(self.objective, FlowGrpo) else 1e-4
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        policy, sampling = (EditorConfig, EditSampling) if self.role == "attacker" else (MllmConfig, AnswerSampling)
+        objectives = (FlowGrpo, Nft, Sft) if self.role == "attacker" else (Dapo, Sft)
+        wanted = type(None) if isinstance(self.objective, Sft) else sampling
+        for part, kinds in ((self.policy, (policy,)), (self.objective, objectives), (self.sampling, (wanted,))):
+            if not isinstance(part, kinds):
+                names = " or ".join(kind.__name__ for kind in kinds)
+                raise ValueError(
+                    f"the {self.role} cannot learn by {self.objective.kind} with {type(part).__name__}; "
+                    f"expected {names}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _precision(self) -> Self:
+        half = self.policy.dtype == "bfloat16"
+        if self.engine.bf16 and not half:
+            raise ValueError("engine.bf16 trains in bfloat16 and policy.dtype serves in float32: make them agree")
+        if half and not self.engine.bf16 and self.policy.adapter is None:
+            raise ValueError("whole weights in bfloat16 lose small updates: set engine.bf16, or policy.dtype float32")
+        return self

@@ -16,10 +16,15 @@ from torch import distributed, nn
 from sparring.trainer.config import Engine as EngineConfig
 from sparring.trainer.config import Optimizer as OptimizerConfig
 
-# DeepSpeed compiles for a GPU unless told that there is none.
+# DeepSpeed looks for an accelerator unless it is told that there is none.
 if not torch.cuda.is_available():
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-import deepspeed  # it reads the variable above when imported
+import deepspeed
+
+if not torch.cuda.is_available():
+    # Nor does it need the shared-memory reduction, which it would compile first: minutes, with a compiler that may not
+    # be there.
+    deepspeed.ops.__compatible_ops__ = {}
 
 RENDEZVOUS = timedelta(minutes=10)
 ValueT = TypeVar("ValueT")
@@ -33,10 +38,9 @@ class Engine:
     """
 
     def __init__(self, module: nn.Module, config: EngineConfig, optimizer: OptimizerConfig) -> None:
-        logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         adamw = torch.optim.AdamW(
-            parameters, lr=optimizer.rate, betas=optimizer.betas, weight_decay=optimizer.weight_decay
+            self._parameters, lr=optimizer.rate, betas=optimizer.betas, weight_decay=optimizer.weight_decay
         )
         warm_up = torch.optim.lr_scheduler.LambdaLR(
             adamw, lambda step: min(1.0, (step + 1) / max(1, optimizer.warm_up))
@@ -45,22 +49,25 @@ class Engine:
             model=module, optimizer=adamw, lr_scheduler=warm_up, config=settings(config, optimizer)
         )
         self._stage = config.zero_stage
-        self._parameters = parameters
 
     def backward(self, loss: torch.Tensor, *, last: bool) -> None:
-        """Add a loss's gradients; `last` says that `step` follows. Losses are averaged over ranks."""
+        """Add a loss's gradients; `last` says that `step` follows. Gradients are averaged over ranks."""
         self._engine.set_gradient_accumulation_boundary(last)
         self._engine.backward(loss)
 
     def step(self) -> float:
         """Update the weights and return the gradient's norm before clipping."""
+        plain = self._norm() if self._stage == 0 else None  # which only ZeRO tells, and only afterwards
         self._engine.step()
-        norm = self._engine.get_global_grad_norm()
-        return float(norm) if norm is not None else float("nan")
+        return float(self._engine.get_global_grad_norm()) if plain is None else plain
+
+    def _norm(self) -> float:
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        return float(nn.utils.get_total_norm(gradients))
 
     def save(self, folder: Path, tag: str) -> None:
-        """Write a checkpoint; when this returns on every rank, it is whole."""
-        self._engine.save_checkpoint(str(folder), tag=tag, save_latest=False)
+        """Write a checkpoint; when this returns on any rank, it is whole. Frozen weights are not in it."""
+        self._engine.save_checkpoint(str(folder), tag=tag, save_latest=False, exclude_frozen_parameters=True)
 
     def load(self, folder: Path, tag: str) -> None:
         """Go on from a checkpoint of `save`.
@@ -68,7 +75,7 @@ class Engine:
         Raises:
             FileNotFoundError: there is none of that tag.
         """
-        found, _ = self._engine.load_checkpoint(str(folder), tag=tag)
+        found, _ = self._engine.load_checkpoint(str(folder), tag=tag, load_module_strict=False)
         if found is None:
             raise FileNotFoundError(f"{folder}/{tag}: no checkpoint that DeepSpeed can load")
 
@@ -89,6 +96,7 @@ def settings(config: EngineConfig, optimizer: OptimizerConfig) -> dict[str, obje
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": config.bf16},
+        "data_types": {"grad_accum_dtype": "fp32"},
         "steps_per_print": 10**9,
         "wall_clock_breakdown": False,
     }
@@ -98,8 +106,12 @@ class Ranks:
     """The processes of one phase."""
 
     def __init__(self) -> None:
+        logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        if self._device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         deepspeed.init_distributed(
-            dist_backend="nccl" if torch.cuda.is_available() else "gloo", timeout=RENDEZVOUS, verbose=False
+            dist_backend="nccl" if self._device == "cuda" else "gloo", timeout=RENDEZVOUS, verbose=False
         )
         self.rank = distributed.get_rank()
         self.count = distributed.get_world_size()
@@ -119,14 +131,14 @@ class Ranks:
     def sum(self, values: dict[str, float]) -> dict[str, float]:
         """Each number added up over ranks, which all have the same names."""
         names = sorted(values)
-        total = torch.tensor([values[name] for name in names], dtype=torch.float64)
+        total = torch.tensor([values[name] for name in names], dtype=torch.float64, device=self._device)
         if self.count > 1:
             distributed.all_reduce(total)
         return dict(zip(names, total.tolist(), strict=True))
 
     def most(self, value: NumberT) -> NumberT:
         """The largest `value` of all ranks."""
-        box = torch.tensor(value, dtype=torch.float64)
+        box = torch.tensor(value, dtype=torch.float64, device=self._device)
         if self.count > 1:
             distributed.all_reduce(box, distributed.ReduceOp.MAX)
         return type(value)(box.item())
@@ -137,4 +149,4 @@ class Ranks:
             distributed.barrier()
 
     def close(self) -> None:
-        distributed.destroy_process_group()
+        deepspeed.comm.destroy_process_group()

@@ -9,20 +9,29 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
+from sparring.trainer.config import TrainerConfig
+
 DESCRIPTIONS = {
-    "reward_mean": "Mean reward of all groups since the last step, 0 to 1",
+    "reward_mean": "Mean reward of all groups seen since the last step, 0 to 1",
     "advantage_spread": "Mean over groups of the standard deviation of rewards",
-    "asr": "Share of wrong answers since the last step",
+    "asr": "Share of wrong answers among groups seen since the last step",
+    "validity": "Share of edits accepted among groups seen since the last step",
+    "dropped_signal_free": "Groups without signal passed over since the last step",
+    "dropped_stale": "Groups too old passed over since the last step",
+    "dropped_failed": "Failed groups passed over since the last step",
+    "dropped_abandoned": "Groups of revisions that are no ancestors passed over since the last step",
+    "dropped_consumed": "Groups trained on before passed over since the last step",
     "entropy": "Mean entropy of the next token, nats",
-    "clipped_low": "Share of tokens or steps that the lower clip held",
-    "clipped_high": "Share of tokens or steps that the upper clip held",
-    "clipped": "Share of steps that the clip held",
+    "clipped_low": "Share of tokens that the lower clip held",
+    "clipped_high": "Share of tokens that the upper clip held",
+    "clipped": "Share of denoising steps that the clip held",
     "kl": "Approximate divergence from the policy that sampled",
     "kl_start": "Divergence from the revision that the phase started from",
     "loss": "Value of the objective",
     "grad_norm": "Norm of the gradient before clipping",
     "staleness": "Mean steps that the groups' revisions lay behind",
-    "tokens_per_second": "Answer tokens (or edit steps) trained on per second",
+    "wait_seconds": "Seconds that the step waited for its groups",
+    "tokens_per_second": "Answer tokens, or edits, trained on per second",
     "mismatch_mean": "Mean difference of service and trainer log-probabilities, zero-lag groups",
     "mismatch_max": "Largest such difference",
 }
@@ -50,23 +59,31 @@ class Clock:
 
 
 class Gauges:
-    """The same numbers as /metrics, named `sparring_trainer_NAME`."""
+    """The numbers of the last step as /metrics, named `sparring_trainer_NAME`.
 
-    def __init__(self, port: int | None, campaign: str, phase: str, role: str) -> None:
+    Attributes:
+        port: where they are served; None if they are not.
+    """
+
+    def __init__(self, config: TrainerConfig) -> None:
         self._registry = CollectorRegistry()
-        self._labels = {"campaign": campaign, "phase": phase, "role": role}
+        self._labels = {"campaign": config.campaign, "phase": config.phase, "role": config.role}
         self._gauges: dict[str, Gauge] = {}
         self._steps = Counter("sparring_trainer_steps", "Steps published", list(self._labels), registry=self._registry)
-        if port is not None:
-            start_http_server(port, addr="0.0.0.0", registry=self._registry)
+        self.port: int | None = None
+        if config.metrics_port is not None:
+            server, _ = start_http_server(config.metrics_port, addr=config.metrics_host, registry=self._registry)
+            self.port = server.server_port
 
-    def show(self, numbers: Mapping[str, float]) -> None:
-        """Publish one step's numbers."""
+    def show(self, numbers: Mapping[str, float | None]) -> None:
+        """Publish one step's numbers; what is None keeps its last value."""
         for name, value in numbers.items():
-            if name not in self._gauges:
-                text = DESCRIPTIONS.get(name, name.replace("_", " "))
-                self._gauges[name] = Gauge(
-                    f"sparring_trainer_{name}", text, list(self._labels), registry=self._registry
-                )
-            self._gauges[name].labels(**self._labels).set(value)
+            if value is not None:
+                self._gauge(name).labels(**self._labels).set(value)
         self._steps.labels(**self._labels).inc()
+
+    def _gauge(self, name: str) -> Gauge:
+        if name not in self._gauges:
+            text = DESCRIPTIONS.get(name, name.replace("_", " "))
+            self._gauges[name] = Gauge(f"sparring_trainer_{name}", text, list(self._labels), registry=self._registry)
+        return self._gauges[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Standing:
     Attributes:
         chain: ancestors of the next revision, the start of the campaign first; the last one is its parent.
         step: of the last one within the phase; 0 at the start of the phase.
-        checkpoint: tag to load; empty at the start of the phase.
+        checkpoint: tag to load; empty at the start of the phase and at its end.
     """
 
     chain: tuple[Manifest, ...]
@@ -48,14 +48,15 @@ class Standing:
 
 
 def find_standing(weights: WeightsLedger, config: TrainerConfig) -> Standing:
-    """The newest revision of the phase that has its checkpoint; the start of the phase if there is none.
+    """The newest revision of the phase that can be gone on from; the start of the phase if there is none.
 
-    A checkpoint without manifest and a manifest without checkpoint count for nothing: whichever is ahead of the other
-    was cut off in the making.
+    The last revision of a phase needs no checkpoint, any other does. A checkpoint without manifest and a manifest
+    without checkpoint count for nothing: whichever is ahead of the other was cut off in the making.
     """
     ours = [m for m in weights.revisions(config.campaign, config.role) if m.phase == config.phase]
-    for manifest in sorted(ours, key=lambda m: m.number, reverse=True):
-        if manifest.checkpoint and (Path(config.checkpoints) / manifest.checkpoint).is_dir():
+    for manifest in reversed(ours):
+        there = manifest.checkpoint and (Path(config.checkpoints) / manifest.checkpoint).is_dir()
+        if there or manifest.step >= config.steps:
             return Standing(ancestors(weights, manifest.name), manifest.step, manifest.checkpoint)
     return Standing(ancestors(weights, config.start), 0, "")
 
@@ -65,7 +66,8 @@ def ancestors(weights: WeightsLedger, name: RevisionName) -> tuple[Manifest, ...
     return tuple(weights.lineage(name))[::-1]
 
 
-def prune_checkpoints(folder: Path, tags: Sequence[str]) -> None:
-    """Remove all checkpoints but the last few of `tags`, which are in the order of making."""
-    for old in tags[:-KEPT_CHECKPOINTS]:
-        shutil.rmtree(folder / old, ignore_errors=True)
+def prune_checkpoints(folder: Path, keep: Collection[str]) -> None:
+    """Remove all checkpoints but those with the tags `keep`, also those that were cut off in the making."""
+    for old in folder.iterdir():
+        if old.name.isdecimal() and old.name not in keep:
+            shutil.rmtree(old)

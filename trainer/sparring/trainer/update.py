@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,89 +13,96 @@ import torch
 
 from sparring.trainer.config import TrainerConfig
 from sparring.trainer.engine import Engine, Ranks
+from sparring.trainer.errors import Diverged, Mismatch
 from sparring.trainer.health import Clock
 from sparring.trainer.sides.side import Part, Side
 
 
-class Mismatch(RuntimeError):
-    """Service and trainer disagree about the log-probability of the same act under the same weights."""
-
-
 @dataclass(frozen=True)
 class Update:
-    """Health numbers of a step's updates, the mean over them, and what was trained on: tokens or edits."""
+    """What a step's updates came to.
+
+    Attributes:
+        health: numbers, each the mean over the updates.
+        size: what was trained on, over all ranks: tokens or edits.
+    """
 
     health: dict[str, float]
     size: int
 
 
-def zero(side: Side[Any]) -> Part:
-    """The share of a rank that has no rows left: no gradient, but the same collective calls."""
-    return Part(sum((p.sum() * 0 for p in side.module().parameters() if p.requires_grad), torch.zeros(())))
+class Updater:
+    """Trains on the rows of one step after the other."""
 
+    def __init__(self, side: Side[Any, Any], engine: Engine, ranks: Ranks, config: TrainerConfig, clock: Clock) -> None:
+        self._side, self._engine, self._ranks, self._config, self._clock = side, engine, ranks, config, clock
 
-def update(
-    side: Side[Any], engine: Engine, ranks: Ranks, rows: Sequence[Any], config: TrainerConfig, step: int, clock: Clock
-) -> Update:
-    """Shuffle the rows by step, split them over `config.updates`, and make each an optimizer step.
+    def run(self, rows: Sequence[Any], step: int) -> Update:
+        """Deal the rows, in an order drawn for this step, to `config.updates` updates, and make them.
 
-    Raises:
-        Mismatch: of the first update, on rows that the very weights sampled which the step starts from.
-    """
-    order = np.random.default_rng([config.seed, step]).permutation(len(rows))
-    health: defaultdict[str, list[float]] = defaultdict(list)
-    total = 0
-    for number, chosen in enumerate(np.array_split(order, config.updates)):
-        batch = [rows[index] for index in chosen]
-        size = int(ranks.sum({"size": float(side.size(batch))})["size"])
-        parts, norm = one_update(side, engine, ranks, batch, size, config.engine.micro_batch, clock)
-        sums = summed(parts)
-        names = ranks.tell(sorted(sums))
-        for name, value in ranks.sum({name: sums.get(name, 0.0) for name in names}).items():
-            health[name].append(value / max(1, size))
-        health["grad_norm"].append(norm)
-        total += size
-        if number == 0:
-            compare(torch.cat([part.mismatch for part in parts]), ranks, health, config)
-    return Update({name: float(np.mean(values)) for name, values in health.items()}, total)
+        Raises:
+            Mismatch: in the first update, on rows that the very weights sampled which the step starts from.
+            Diverged: see there.
+        """
+        order = np.random.default_rng([self._config.seed, step]).permutation(len(rows))
+        health: defaultdict[str, list[float]] = defaultdict(list)
+        total = 0
+        for number, chosen in enumerate(np.array_split(order, self._config.updates)):
+            # Neighbours share what they were asked about, and are cheaper together.
+            batch = [rows[index] for index in np.sort(chosen)]
+            size = int(self._ranks.sum({"size": float(self._side.size(batch))})["size"])
+            parts, norm = self._update(batch, max(1, size))
+            numbers = self._summed(parts, max(1, size)) | {"grad_norm": norm}
+            if number == 0:
+                numbers |= self._compare(torch.cat([part.mismatch for part in parts]))
+            for name, value in numbers.items():
+                health[name].append(value)
+            total += size
+        return Update({name: float(np.mean(values)) for name, values in health.items()}, total)
 
+    def _update(self, batch: Sequence[Any], size: int) -> tuple[list[Part], float]:
+        """Backward over micro-batches, as many on every rank as on the fullest, then the optimizer's step."""
+        micro = self._config.engine.micro_batch
+        mine = [batch[start : start + micro] for start in range(0, len(batch), micro)]
+        count = self._ranks.most(max(1, len(mine)))
+        parts = []
+        for index in range(count):
+            with self._clock.part("logprob"):
+                part = self._side.part(mine[index]) if index < len(mine) else self._nothing()
+            with self._clock.part("backward"):
+                # Ranks' gradients are averaged, the loss is a sum over all of them.
+                self._engine.backward(part.loss * (self._ranks.count / size), last=index + 1 == count)
+            parts.append(part)
+        with self._clock.part("step"):
+            norm = self._engine.step()
+        if not math.isfinite(norm):
+            raise Diverged(
+                f"phase {self._config.phase}: the gradient's norm is {norm}; lower optimizer.rate, or look for acts "
+                "whose log-probability is not finite"
+            )
+        return parts, norm
 
-def one_update(
-    side: Side[Any], engine: Engine, ranks: Ranks, batch: Sequence[Any], size: int, micro: int, clock: Clock
-) -> tuple[list[Part], float]:
-    """Backward over micro-batches, as many on every rank as on the fullest, then the optimizer's step."""
-    mine = [batch[start : start + micro] for start in range(0, len(batch), micro)]
-    count = ranks.most(max(1, len(mine)))
-    parts = []
-    for index in range(count):
-        with clock.part("logprob"):
-            part = side.part(mine[index]) if index < len(mine) else zero(side)
-        with clock.part("backward"):
-            # Ranks' gradients are averaged, the loss is a sum over all of them.
-            engine.backward(part.loss * (ranks.count / max(1, size)), last=index + 1 == count)
-        parts.append(part)
-    with clock.part("step"):
-        norm = engine.step()
-    return parts, norm
+    def _nothing(self) -> Part:
+        """The share of a rank that has no rows left: no gradient, but the same collective calls."""
+        trained = (parameter for parameter in self._side.module().parameters() if parameter.requires_grad)
+        return Part(sum((parameter.sum() * 0 for parameter in trained), torch.zeros(())))
 
+    def _summed(self, parts: Sequence[Part], size: int) -> dict[str, float]:
+        """Sums over parts and ranks, divided by the update's size."""
+        names = self._ranks.tell(sorted({name for part in parts for name in part.sums}))
+        sums = self._ranks.sum({name: sum(part.sums.get(name, 0.0) for part in parts) for name in names})
+        return {name: value / size for name, value in sums.items()}
 
-def summed(parts: Sequence[Part]) -> dict[str, float]:
-    names = {name for part in parts for name in part.sums}
-    return {name: sum(part.sums.get(name, 0.0) for part in parts) for name in names}
-
-
-def compare(
-    differences: torch.Tensor, ranks: Ranks, health: defaultdict[str, list[float]], config: TrainerConfig
-) -> None:
-    sums = ranks.sum({"count": float(differences.numel()), "sum": float(differences.sum())})
-    if sums["count"] == 0:
-        return
-    mean = sums["sum"] / sums["count"]
-    health["mismatch_mean"].append(mean)
-    health["mismatch_max"].append(ranks.most(float(differences.max()) if differences.numel() else 0.0))
-    if not mean <= config.limits.mismatch:
-        raise Mismatch(
-            f"phase {config.phase}: log-probabilities of the {config.role} service and of the trainer differ by "
-            f"{mean:.2e} on average for one and the same revision; at most {config.limits.mismatch:.2e} is sound. Do both run the "
-            "same dtype, pixels, prompt and sampling?"
-        )
+    def _compare(self, differences: torch.Tensor) -> dict[str, float]:
+        sums = self._ranks.sum({"count": float(differences.numel()), "sum": float(differences.sum())})
+        most = self._ranks.most(float(differences.max()) if differences.numel() else 0.0)
+        if sums["count"] == 0:
+            return {}
+        mean, limit = sums["sum"] / sums["count"], self._config.mismatch
+        if not mean <= limit:
+            raise Mismatch(
+                f"phase {self._config.phase}: log-probabilities of the {self._config.role} service and of the trainer "
+                f"differ by {mean:.2e} on average (at most {most:.2e}) for one and the same revision; up to "
+                f"{limit:.2e} is sound (limits.mismatch). Do both run the same dtype, pixels, prompt and sampling?"
+            )
+        return {"mismatch_mean": mean, "mismatch_max": most}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sparring.ledgers.episodes import EpisodeLedger
-from sparring.ledgers.records import AnswerRecord, EpisodeRecord, Learner
+from sparring.ledgers.records import AnswerRecord, EpisodeRecord
 from sparring.policies.config import AnswerSampling
 from sparring.policies.mllm import Mllm
 from sparring.policies.policy import Ask, Reply
@@ -37,8 +37,6 @@ class AnswerRow:
 class Answers:
     """DAPO on the tokens of answers."""
 
-    learner = Learner.DEFENDER
-
     def __init__(self, policy: Mllm, ledger: EpisodeLedger, sampling: AnswerSampling, config: Dapo) -> None:
         self._policy, self._ledger, self._sampling, self._config = policy, ledger, sampling, config
 
@@ -51,17 +49,16 @@ class Answers:
     def export(self, folder: Path) -> None:
         self._policy.export(folder)
 
-    def rows(self, groups: Sequence[TrainGroup], mine: Sequence[int], step: int) -> list[AnswerRow]:
-        chosen = [groups[index] for index in mine]
+    def rows(self, items: Sequence[TrainGroup], mine: Sequence[int], step: int) -> list[AnswerRow]:
+        chosen = [items[index] for index in mine]
         shown = self._images([episode for group in chosen for episode in group.episodes])
         rows = []
         for group in chosen:
-            advantages = iter(answer_advantages(group.rewards))
+            advantages = iter(answer_advantages(group.rewards).tolist())
             for episode in group.episodes:
                 ask = Ask(shown[episode.edit_id or episode.sample_id], episode.prompt, seed=0)
                 rows += [
-                    AnswerRow(ask, to_reply(answer), float(next(advantages)), group.lag == 0)
-                    for answer in episode.answers
+                    AnswerRow(ask, to_reply(answer), next(advantages), group.lag == 0) for answer in episode.answers
                 ]
         return rows
 
@@ -84,17 +81,14 @@ class Answers:
         advantage = torch.tensor([row.advantage for row in rows], device=device)
         loss, health = dapo_loss(scored.logprob, old, advantage, mask, self._config)
         fresh = torch.tensor([row.fresh for row in rows], device=device)[:, None] & mask
-        return Part(
-            loss,
-            {
-                "loss": float(loss.detach()),
-                "entropy": float(scored.entropy[mask].sum()),
-                "clipped_low": float(health.clipped_low),
-                "clipped_high": float(health.clipped_high),
-                "kl": float(health.kl),
-            },
-            (scored.logprob.detach() - old).abs()[fresh].cpu(),
-        )
+        sums = {
+            "loss": float(loss.detach()),
+            "entropy": float(scored.entropy[mask].sum()),
+            "clipped_low": float(health.clipped_low),
+            "clipped_high": float(health.clipped_high),
+            "kl": float(health.kl),
+        }
+        return Part(loss, sums, (scored.logprob.detach() - old).abs()[fresh].cpu())
 
 
 def to_reply(answer: AnswerRecord) -> Reply:

@@ -1,4 +1,4 @@
-"""What differs between the roles: how groups become rows of a batch, and rows a loss."""
+"""What differs between the roles: how items become rows of a batch, and rows a loss."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Protocol, TypeVar
 
 import torch
 from torch import nn
-
-from sparring.ledgers.records import Learner
-from sparring.trainer.feed import TrainGroup
 
 MAX_PIXELS, MAX_BYTES = 2**28, 2**30
 """Images in the ledger have passed a service's limits already; these only stop nonsense."""
@@ -32,14 +29,12 @@ class Part:
     mismatch: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
+ItemT = TypeVar("ItemT", contravariant=True)
 RowT = TypeVar("RowT")
 
 
-class Side(Protocol[RowT]):
+class Side(Protocol[ItemT, RowT]):
     """A role's policy with its objective."""
-
-    learner: Learner
-    """Whose groups it is trained on."""
 
     def module(self) -> nn.Module:
         """What DeepSpeed steps."""
@@ -50,8 +45,12 @@ class Side(Protocol[RowT]):
     def export(self, folder: Path) -> None:
         """Write the learner as a revision."""
 
-    def rows(self, groups: Sequence[TrainGroup], mine: Sequence[int], step: int) -> list[RowT]:
-        """Rows of the groups at the indices `mine`; advantages may take all `groups` into account."""
+    def rows(self, items: Sequence[ItemT], mine: Sequence[int], step: int) -> list[RowT]:
+        """Rows of the items at the indices `mine`; advantages may take all `items` into account.
+
+        Raises:
+            Unusable: an item lacks what it is learnt from.
+        """
 
     def size(self, rows: Sequence[RowT]) -> int:
         """What losses are divided by: tokens or edits."""
