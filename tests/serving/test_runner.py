@@ -84,7 +84,7 @@ async def test_a_request_that_breaks_the_rules_is_told_which(launch, ask):
     violations = detail(error, BadRequest()).field_violations
     assert [(v.field, v.reason) for v in violations] == [
         ("prompt", "STRING_MIN_LEN"),
-        ("sampling.temperature", "FLOAT_GTE_LTE"),
+        ("sampling.temperature", "DOUBLE_GTE_LTE"),
     ]
 
 
