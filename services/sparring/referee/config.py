@@ -18,16 +18,20 @@ class IntegrityConfig(_Model):
     ssim: float = Field(0.75, ge=-1, le=1)
     """Least structural similarity of a target's box. Calibrate it: the 5th percentile over edits by the untrained
     attacker with the empty instruction, but not below 0.75."""
-    colour: float = Field(9.0, gt=0)
-    """Largest mean CIELAB distance within a target's box."""
-    copy_correlation: float = Field(0.95, ge=0, le=1)
-    """Normalised cross-correlation from which something elsewhere counts as a second target ..."""
-    copy_colour: float = Field(10.0, gt=0)
-    """... if its mean CIELAB distance to the target is below this ..."""
-    copy_margin: float = Field(0.02, ge=0)
-    """... and the correlation exceeds the highest in the control by this."""
+    form: float = Field(0.88, ge=-1, le=1)
+    """Least correlation of a target with what stands in its place, each channel about its mean."""
     shift: int = Field(1, ge=0)
     """Farthest that a target may move, pixels."""
+    colour: float = Field(12.0, gt=0)
+    """Largest mean CIEDE2000 distance within a target's box."""
+    copy_correlation: float = Field(0.9, ge=0, le=1)
+    """Correlation, each channel about its mean, from which something elsewhere counts as a second target ..."""
+    copy_colour: float = Field(12.0, gt=0)
+    """... if its mean CIEDE2000 distance to the target is below this ..."""
+    copy_margin: float = Field(0.05, ge=0)
+    """... and the correlation there exceeds the control's by this."""
+    visible: float = Field(0.9, ge=0, le=1)
+    """Least part of a target's box that a corruption which moves geometry leaves in the picture."""
 
 
 class RewardConfig(_Model):

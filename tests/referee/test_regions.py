@@ -1,0 +1,46 @@
+"""Boxes in pixels, and under an affine map."""
+
+import numpy as np
+import pytest
+
+from sparring.referee.regions import Region, region, visible
+from sparring.samples.sample import Box
+
+STILL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def test_a_region_holds_every_pixel_that_the_box_touches() -> None:
+    assert region(Box(1.5, 2.0, 3.0, 0.25)) == Region(1, 2, 5, 3)
+
+
+def test_clipping_and_emptiness() -> None:
+    part = Region(-3, 2, 5, 20)
+    assert part.clipped(10, 4) == Region(0, 2, 4, 10)
+    assert not part.empty
+    assert Region(9, 0, 12, 3).clipped(10, 4).empty
+
+
+def test_scaling_covers_at_least_the_same() -> None:
+    assert Region(3, 5, 10, 11).scaled(0.5) == Region(1, 2, 5, 6)
+
+
+def test_of_takes_rows_before_columns() -> None:
+    image = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    np.testing.assert_array_equal(Region(2, 1, 4, 3).of(image), image[1:3, 2:4])
+
+
+@pytest.mark.parametrize(
+    ("affine", "expected"),
+    [
+        (STILL, 1.0),
+        ((1.0, 0.0, -15.0, 0.0, 1.0, 0.0), 0.5),
+        ((1.0, 0.0, 0.0, 0.0, 1.0, 95.0), 0.5),
+        ((1.0, 0.0, 100.0, 0.0, 1.0, 0.0), 0.0),
+        ((2.0, 0.0, 0.0, 0.0, 2.0, 0.0), 1.0),
+        ((0.0, 1.0, 0.0, 1.0, 0.0, 0.0), 1.0),
+        ((0.0, 0.0, 5.0, 0.0, 0.0, 5.0), 0.0),
+    ],
+    ids=["still", "half out left", "half out below", "gone", "zoomed", "transposed", "collapsed"],
+)
+def test_how_much_of_a_box_is_left_in_the_picture(affine: tuple[float, ...], expected: float) -> None:
+    assert visible(Box(10, 0, 10, 10), affine, 100, 100) == pytest.approx(expected)
