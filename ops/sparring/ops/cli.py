@@ -48,6 +48,14 @@ class ServiceRole(StrEnum):
     REFEREE = "referee"
 
 
+class Part(StrEnum):
+    """What the small weights consist of."""
+
+    VAE = "vae"
+    DEFENDER = "defender"
+    EDITOR = "editor"
+
+
 @app.command()
 def demo(out: Out = None, settings: Settings = None) -> None:
     """Watch a small defender become robust, on this machine."""
@@ -124,14 +132,14 @@ def export(
 @app.command()
 def make_weights(
     out: Annotated[Path, typer.Option("--out", help="Folder for vae, defender and editor.")] = Path("weights"),
-    only: Annotated[str | None, typer.Option(help="One of vae, defender, editor; by default all.")] = None,
+    only: Annotated[Part | None, typer.Option(help="Make one part; by default all.")] = None,
     config: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
     """Make the small weights from nothing. Takes hours on a laptop, and is needed once."""
     from sparring.ops.weights import make_all
 
-    make_all(out, only, config, settings or [], typer.echo)
+    make_all(out, only.value if only else None, config, settings or [], typer.echo)
 
 
 @app.command()
