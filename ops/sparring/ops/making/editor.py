@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, QwenImageTransformer2DModel
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sparring.ops.making.fidelity import added, resemblance
@@ -270,3 +271,13 @@ def make_editor(folder: Path, recipe: EditorRecipe, progress: Callable[[EditorMi
             (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
             progress(milestone)
             losses = []
+    shrink(folder)
+
+
+def shrink(folder: Path) -> None:
+    """Store all weights in `folder` in 16 bits. Opened in 32, they give the same pictures to within a grey level."""
+    for file in folder.rglob("*.safetensors"):
+        halves = {name: tensor.half() for name, tensor in load_file(file).items()}
+        if not all(tensor.isfinite().all() for tensor in halves.values()):
+            raise ValueError(f"{file}: a weight is beyond the range of float16")
+        save_file(halves, file, metadata={"format": "pt"})
