@@ -11,21 +11,16 @@ from sparring.attacker.config import AttackerConfig
 
 async def run(config: AttackerConfig) -> None:
     """Serve until SIGTERM."""
-    import grpc
     import torch
 
     from sparring.attacker.batches import gather
-    from sparring.attacker.procedural import UnknownAttack
-    from sparring.attacker.service import AttackerService
-    from sparring.attacker.space import NoRoom
+    from sparring.attacker.service import RULES, AttackerService
     from sparring.ledgers.weights import WeightsLedger
     from sparring.policies.editor import Editor
-    from sparring.samples.images import BadImage
     from sparring.serving.metrics import new_registry
     from sparring.serving.queue_metrics import QueueMetrics
     from sparring.serving.reconciler import Reconciler
     from sparring.serving.runner import Service, serve
-    from sparring.serving.statuses import Rule
     from sparring.v1 import attacker_pb2
     from sparring.v1.attacker_pb2_grpc import add_AttackerServicer_to_server
 
@@ -42,11 +37,7 @@ async def run(config: AttackerConfig) -> None:
             [Service(descriptor, lambda server: add_AttackerServicer_to_server(service, server))],
             registry=registry,
             reconciler=reconciler,
-            rules={
-                BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image"),
-                UnknownAttack: Rule(grpc.StatusCode.INVALID_ARGUMENT, "procedural.name"),
-                NoRoom: Rule(grpc.StatusCode.INVALID_ARGUMENT, "targets"),
-            },
+            rules=RULES,
         )
 
 

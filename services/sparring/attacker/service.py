@@ -5,21 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import grpc
 import numpy as np
 
 from sparring.attacker.batches import Job, Pixels
 from sparring.attacker.config import AttackerConfig
 from sparring.attacker.controls import Controls
 from sparring.attacker.messages import learned_edit, procedural_edit, to_sampling, to_targets
-from sparring.attacker.procedural import find_attack
+from sparring.attacker.procedural import UnknownAttack, find_attack
+from sparring.attacker.space import NoRoom
 from sparring.policies.policy import Edited, Order
-from sparring.samples.images import decode, encode_png
+from sparring.samples.images import BadImage, decode, encode_png
 from sparring.serving.batching import Batcher
 from sparring.serving.deadlines import deadline
 from sparring.serving.interceptor import Context
 from sparring.serving.reconciler import Bound, Reconciler
+from sparring.serving.statuses import Rule, Rules
 from sparring.v1 import attacker_pb2
 from sparring.v1.attacker_pb2_grpc import AttackerServicer
+
+RULES: Rules = {
+    BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image"),
+    UnknownAttack: Rule(grpc.StatusCode.INVALID_ARGUMENT, "procedural.name"),
+    NoRoom: Rule(grpc.StatusCode.INVALID_ARGUMENT, "targets"),
+}
+"""How this room's exceptions are told."""
 
 Replies = AsyncIterator[attacker_pb2.EditResponse]
 

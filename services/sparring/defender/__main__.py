@@ -11,18 +11,15 @@ from sparring.defender.config import DefenderConfig
 
 async def run(config: DefenderConfig) -> None:
     """Serve until SIGTERM."""
-    import grpc
     import torch
 
-    from sparring.defender.service import DefenderService, gather
+    from sparring.defender.service import RULES, DefenderService, gather
     from sparring.ledgers.weights import WeightsLedger
     from sparring.policies.mllm import Mllm
-    from sparring.samples.images import BadImage
     from sparring.serving.metrics import new_registry
     from sparring.serving.queue_metrics import QueueMetrics
     from sparring.serving.reconciler import Reconciler
     from sparring.serving.runner import Service, serve
-    from sparring.serving.statuses import Rule
     from sparring.v1 import defender_pb2
     from sparring.v1.defender_pb2_grpc import add_DefenderServicer_to_server
 
@@ -39,7 +36,7 @@ async def run(config: DefenderConfig) -> None:
             [Service(descriptor, lambda server: add_DefenderServicer_to_server(service, server))],
             registry=registry,
             reconciler=reconciler,
-            rules={BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image")},
+            rules=RULES,
         )
 
 

@@ -11,15 +11,21 @@ import grpc
 
 from sparring.policies.config import AnswerSampling
 from sparring.policies.policy import Ask, Reply
-from sparring.samples.images import decode
+from sparring.samples.images import BadImage, decode
 from sparring.serving.batching import Batcher
 from sparring.serving.config import QueueConfig, ServingConfig
 from sparring.serving.deadlines import deadline
+from sparring.serving.interceptor import Context
 from sparring.serving.queue_metrics import QueueMetrics
 from sparring.serving.reconciler import Reconciler
+from sparring.serving.statuses import Rule, Rules
 from sparring.serving.tensors import to_proto
-from sparring.v1 import defender_pb2, revision_pb2
+from sparring.serving.weights import to_revision
+from sparring.v1 import defender_pb2
 from sparring.v1.defender_pb2_grpc import DefenderServicer
+
+RULES: Rules = {BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image")}
+"""How this room's exceptions are told."""
 
 
 class Answers(Protocol):
@@ -60,7 +66,7 @@ class DefenderService(DefenderServicer):
         self._config, self._queue, self._reconciler = config, queue, reconciler
 
     async def Answer(  # noqa: N802  # gRPC's name
-        self, request: defender_pb2.AnswerRequest, context: grpc.aio.ServicerContext
+        self, request: defender_pb2.AnswerRequest, context: Context
     ) -> defender_pb2.AnswerResponse:
         config = self._config
         pixels = await asyncio.to_thread(
@@ -71,8 +77,8 @@ class DefenderService(DefenderServicer):
             question = Question(Ask(pixels, request.prompt, request.seed, request.count), sampling, bound.handle)
             with self._queue.submit([question], deadline()) as (future,):
                 replies = await future
-            revision = revision_pb2.Revision(name=bound.pin.name, digest=bound.pin.digest)
-        return defender_pb2.AnswerResponse(answers=[to_answer(reply) for reply in replies], revision=revision)
+        answers = [to_answer(reply) for reply in replies]
+        return defender_pb2.AnswerResponse(answers=answers, revision=to_revision(bound.pin))
 
 
 def to_answer(reply: Reply) -> defender_pb2.Answer:
