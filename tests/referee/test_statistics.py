@@ -1,0 +1,142 @@
+"""Intervals against SciPy, closed forms, and how often they hold what they should."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sparring.referee.statistics import (
+    NOTHING,
+    Share,
+    clustered_share,
+    lower_bound,
+    paired,
+    share,
+)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 10), (3, 10), (10, 10), (417, 1000)])
+def test_wilson_is_the_closed_form(right: int, n: int) -> None:
+    z = stats.norm.ppf(0.975)
+    centre = (right + z**2 / 2) / (n + z**2)
+    radius = z / (n + z**2) * math.sqrt(right * (n - right) / n + z**2 / 4)
+    found = share(right, n)
+    assert (found.value, found.n) == (right / n, n)
+    assert found.low == pytest.approx(centre - radius, abs=1e-9)
+    assert found.high == pytest.approx(centre + radius, abs=1e-9)
+
+
+def test_nothing_observed_is_not_a_number() -> None:
+    assert share(0, 0) is NOTHING
+    assert clustered_share([]) is NOTHING
+    assert clustered_share([(0, 0), (0, 0)]) is NOTHING
+    assert paired([], []) is NOTHING
+    assert math.isnan(NOTHING.value)
+    assert math.isnan(lower_bound([], []))
+
+
+def test_the_bootstrap_is_scipys() -> None:
+    rng = np.random.default_rng(0)
+    total = rng.integers(1, 6, 80)
+    hits = rng.binomial(total, rng.beta(2, 3, 80))
+    found = clustered_share(list(zip(hits.tolist(), total.tolist(), strict=True)))
+    reference = stats.bootstrap(
+        (hits, total),
+        lambda h, t, axis: h.sum(axis) / t.sum(axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=20_000,
+        rng=rng,
+    ).confidence_interval
+    assert found.value == pytest.approx(hits.sum() / total.sum())
+    assert found.n == total.sum()
+    assert found.low == pytest.approx(reference.low, abs=0.004)
+    assert found.high == pytest.approx(reference.high, abs=0.004)
+
+
+def test_clusters_of_one_are_independent_observations() -> None:
+    clustered, plain = clustered_share([(1, 1)] * 300 + [(0, 1)] * 700), share(300, 1000)
+    assert clustered.low == pytest.approx(plain.low, abs=0.003)
+    assert clustered.high == pytest.approx(plain.high, abs=0.003)
+
+
+def test_observations_that_go_together_widen_the_interval() -> None:
+    together = clustered_share([(10, 10)] * 30 + [(0, 10)] * 70)
+    assert together.n == 1000
+    alone = share(30, 100)
+    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.05)
+
+
+def test_the_bootstrap_is_seeded() -> None:
+    counts = [(index % 4, 4) for index in range(50)]
+    assert clustered_share(counts, seed=1) == clustered_share(counts, seed=1)
+    assert clustered_share(counts, seed=1) != clustered_share(counts, seed=2)
+
+
+@pytest.mark.parametrize(("hits", "bounds"), [(0, (0, 40)), (5, (40, 40))])
+def test_without_spread_wilsons_interval_over_clusters_stands_in(hits: int, bounds: tuple[int, int]) -> None:
+    wilson = share(*bounds)
+    assert clustered_share([(hits, 5)] * 40) == Share(hits / 5, wilson.low, wilson.high, 200)
+
+
+def test_ten_thousand_clusters_are_no_burden() -> None:
+    rng = np.random.default_rng(1)
+    hits = rng.binomial(10, 0.3, 10_000)
+    found = clustered_share([(int(count), 10) for count in hits])
+    assert found.high - found.low == pytest.approx(2 * 1.96 * math.sqrt(0.21 / 100_000), rel=0.05)
+
+
+def test_paired_is_students_interval_of_the_differences() -> None:
+    rng = np.random.default_rng(2)
+    before, after = rng.random((2, 60)).round()
+    found = paired(after.tolist(), before.tolist())
+    reference = stats.ttest_rel(after, before).confidence_interval(0.95)
+    assert found.value == pytest.approx(float((after - before).mean()))
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high))
+    one_sided = stats.ttest_rel(after, before, alternative="greater").confidence_interval(0.95)
+    assert lower_bound(after.tolist(), before.tolist()) == pytest.approx(one_sided.low)
+
+
+@pytest.mark.parametrize(("n", "low", "high"), [(1, -0.5, 1.0), (2, -0.2, 1.0), (1000, 0.994, 1.0)])
+def test_a_few_subjects_that_all_gained_prove_little(n: int, low: float, high: float) -> None:
+    found = paired([1.0] * n, [0.0] * n)
+    assert found.value == 1
+    assert found.low == pytest.approx(low, abs=0.05 if n < 10 else 0.001)
+    assert found.high == pytest.approx(high)
+
+
+def test_no_difference_at_all_is_agresti_and_mins_interval() -> None:
+    n = 50
+    radius = stats.norm.ppf(0.975) * math.sqrt(1 / (n + 2)) / math.sqrt(n + 2)
+    found = paired([1.0] * n, [1.0] * n)
+    assert (found.value, found.n) == (0, n)
+    assert (found.low, found.high) == pytest.approx((-radius, radius))
+    assert lower_bound([1.0] * n, [1.0] * n) == pytest.approx(-stats.norm.ppf(0.95) / (n + 2))
+
+
+def test_two_lists_of_different_length_are_no_pairs() -> None:
+    with pytest.raises(ValueError, match="2 values can't be paired with 1"):
+        paired([1.0, 0.0], [1.0])
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(3)
+    held = {"clustered": 0, "paired": 0, "bound": 0}
+    runs, samples = 300, 200
+    for _ in range(runs):
+        rates = rng.beta(1, 2, samples)
+        hits = rng.binomial(4, rates)
+        found = clustered_share([(int(count), 4) for count in hits], seed=int(rng.integers(1 << 30)))
+        held["clustered"] += found.low <= 1 / 3 <= found.high
+        before = (rng.random(samples) < 0.6).astype(float)
+        after = np.where(rng.random(samples) < 0.3, (rng.random(samples) < 0.8), before)
+        truth = 0.3 * (0.8 - 0.6)
+        found = paired(after.tolist(), before.tolist())
+        held["paired"] += found.low <= truth <= found.high
+        held["bound"] += lower_bound(after.tolist(), before.tolist()) <= truth
+    for name, count in held.items():
+        assert count / runs == pytest.approx(0.95, abs=0.04), name
