@@ -1,6 +1,7 @@
 # Everything a newcomer needs. `make` lists the targets.
 
-PYTHON ?= python3.11
+# The constraints hold for every Python from 3.11 on; they were resolved on 3.11.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 # Where torch comes from; without it, from the usual index. A machine without a GPU saves gigabytes with
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -8,6 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 SOURCES := protos services trainer ops
+PIP_INSTALL = $(BIN)/pip install --constraint constraints.txt --build-constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format weights clean
@@ -18,10 +20,10 @@ help: ## List the targets
 install: $(STAMP) ## Create .venv with all that is needed, stubs included
 
 $(STAMP): pyproject.toml constraints.txt $(wildcard protos/build.py protos/sparring/v1/*.proto)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade "pip>=25"
-	$(BIN)/pip install --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(BIN)/pip install --constraint constraints.txt --editable ".[test]"
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.3"
+	$(if $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch)
+	$(PIP_INSTALL) --editable ".[test]"
 	touch $@
 
 demo: $(STAMP) ## Play a short campaign and watch a defender become robust (about 12 minutes on 2 cores)
@@ -30,7 +32,7 @@ demo: $(STAMP) ## Play a short campaign and watch a defender become robust (abou
 lint: $(STAMP) ## Check style, types, the rooms' walls and the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(foreach root,$(SOURCES),$(root)/sparring)
+	$(BIN)/mypy protos/build.py $(foreach root,$(SOURCES),$(root)/sparring)
 	$(BIN)/lint-imports
 	$(BIN)/python protos/build.py --lint
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +57,9 @@ def contract() -> list[str]:
 
 def build_stubs() -> None:
     """Write `*_pb2.py`, `*_pb2.pyi` and `*_pb2_grpc.py` beside the protos."""
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = Path(folder, "all.binpb")
-        compile_protos("--include_imports", f"--descriptor_set_out={bundle}", sources=contract())
-        from grpc_tools import protoc
-
-        outputs = [f"--{kind}_out={ROOT}" for kind in ("python", "pyi")]
-        stubs = [*outputs, f"--grpc_python_out={ROOT}"]
-        well_known = f"--proto_path={files('grpc_tools') / '_proto'}"
-        for options, sources in ((stubs, contract()), (outputs, [RULES])):
-            if protoc.main(["protoc", f"--descriptor_set_in={bundle}", well_known, *options, *sources]):
-                raise RuntimeError(f"protoc failed on {', '.join(sources)}; its messages stand above")
+    messages = [f"--{kind}_out={ROOT}" for kind in ("python", "pyi")]
+    compile_protos(*messages, f"--grpc_python_out={ROOT}", sources=contract())
+    compile_protos(*messages, sources=[RULES])
 
 
 class StubsHook(BuildHookInterface[Any]):
@@ -84,7 +76,8 @@ def lint() -> None:
         image = Path(folder, "contract.binpb")
         output = f"--descriptor_set_out={image}"
         compile_protos("--include_imports", "--include_source_info", output, sources=contract())
-        subprocess.run(["buf", "lint", f"{image}#format=binpb", "--config", ROOT / "buf.yaml"], check=True)
+        buf = Path(sysconfig.get_path("scripts"), "buf")
+        subprocess.run([buf, "lint", f"{image}#format=binpb", "--config", ROOT / "buf.yaml"], check=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
@@ -29,13 +30,26 @@ class Endpoint:
         token: bearer token; it is sent over TLS, or in the clear to this machine.
         roots: PEM of the authorities that may sign the server's certificate. None means no TLS.
         certificate, key: PEM of the caller's own certificate, for mutual TLS.
+
+    Raises:
+        ValueError: a secret would travel in the clear, or a certificate would go unused.
     """
 
     address: str
-    token: str | None = None
-    roots: bytes | None = None
-    certificate: bytes | None = None
-    key: bytes | None = None
+    token: str | None = field(default=None, repr=False)
+    roots: bytes | None = field(default=None, repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError(f"{self.address}: certificate and key go together; give both or neither")
+        if self.roots is not None:
+            return
+        if self.certificate is not None:
+            raise ValueError(f"{self.address}: a certificate is used over TLS only; give roots, too")
+        if self.token and not _on_this_machine(self.address):
+            raise ValueError(f"{self.address}: the token would travel in the clear; give roots for TLS")
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -73,3 +87,11 @@ def options() -> list[tuple[str, str | int]]:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
     ]
+
+
+def _on_this_machine(address: str) -> bool:
+    host = address.removeprefix("dns:///").rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or address.startswith("unix:")

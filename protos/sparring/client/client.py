@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 import grpc
 
@@ -11,11 +12,21 @@ from sparring.client.channel import Endpoint
 from sparring.client.errors import refused
 from sparring.v1 import referee_pb2, referee_pb2_grpc
 
+EventT_co = TypeVar("EventT_co", covariant=True)
+
+
+class Call(Protocol[EventT_co]):
+    """What gRPC's blocking stub returns for a stream of events."""
+
+    def __iter__(self) -> Iterator[EventT_co]: ...
+
+    def cancel(self) -> bool: ...
+
 
 class Client:
     """A blocking client; use it in a `with` block.
 
-    Every method raises `Refused` where the service says no.
+    Every method raises `Refused` where the service says no. Who stops listening cancels the call.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -31,18 +42,11 @@ class Client:
 
     def play(self, request: referee_pb2.PlayRequest, *, seconds: float) -> Iterator[referee_pb2.PlayResponse]:
         """Play one match within `seconds`; the last event is `played`."""
-        yield from self._events(self._referee.Play(request, timeout=seconds, metadata=self._metadata))
+        return _listen(self._referee.Play(request, timeout=seconds, metadata=self._metadata))
 
     def check(self, request: referee_pb2.CheckRequest, *, seconds: float) -> Iterator[referee_pb2.CheckResponse]:
         """Measure a defender within `seconds`; the last event is `report`."""
-        yield from self._events(self._referee.Check(request, timeout=seconds, metadata=self._metadata))
-
-    @staticmethod
-    def _events(call: Iterator) -> Iterator:  # type: ignore[type-arg]  # one body for both streams
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            raise refused(error) from error
+        return _listen(self._referee.Check(request, timeout=seconds, metadata=self._metadata))
 
 
 class AioClient:
@@ -59,22 +63,29 @@ class AioClient:
     async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._channel.close()
 
-    async def play(
-        self, request: referee_pb2.PlayRequest, *, seconds: float
-    ) -> AsyncIterator[referee_pb2.PlayResponse]:
+    def play(self, request: referee_pb2.PlayRequest, *, seconds: float) -> AsyncIterator[referee_pb2.PlayResponse]:
         """Play one match within `seconds`; the last event is `played`."""
-        try:
-            async for event in self._referee.Play(request, timeout=seconds, metadata=self._metadata):
-                yield event
-        except grpc.RpcError as error:
-            raise refused(error) from error
+        return _listen_aio(self._referee.Play(request, timeout=seconds, metadata=self._metadata))
 
-    async def check(
-        self, request: referee_pb2.CheckRequest, *, seconds: float
-    ) -> AsyncIterator[referee_pb2.CheckResponse]:
+    def check(self, request: referee_pb2.CheckRequest, *, seconds: float) -> AsyncIterator[referee_pb2.CheckResponse]:
         """Measure a defender within `seconds`; the last event is `report`."""
-        try:
-            async for event in self._referee.Check(request, timeout=seconds, metadata=self._metadata):
-                yield event
-        except grpc.RpcError as error:
-            raise refused(error) from error
+        return _listen_aio(self._referee.Check(request, timeout=seconds, metadata=self._metadata))
+
+
+def _listen(call: Call[EventT_co]) -> Iterator[EventT_co]:
+    try:
+        yield from call
+    except grpc.RpcError as error:
+        raise refused(error) from error
+    finally:
+        call.cancel()
+
+
+async def _listen_aio(call: grpc.aio.UnaryStreamCall[object, EventT_co]) -> AsyncIterator[EventT_co]:
+    try:
+        async for event in call:
+            yield event
+    except grpc.RpcError as error:
+        raise refused(error) from error
+    finally:
+        call.cancel()
