@@ -53,7 +53,7 @@ class EditorRecipe(BaseModel):
         "replace": 0.05, "recolour": 0.05, "remove": 0.05,
     }  # fmt: skip
     """Kinds of edit and how often each is tried; those that a scene has no room for are drawn again."""
-    scenes: int = Field(12_000, ge=1)
+    scenes: int = Field(6_000, ge=1)
     edits: int = Field(4, ge=1)
     """Pairs per scene. All are encoded once and used many times, each time with fresh noise."""
     layers: int = Field(4, ge=1)
@@ -61,16 +61,16 @@ class EditorRecipe(BaseModel):
     """Attention heads, 16 channels each."""
     shift: float = Field(1.0, gt=0)
     """Of the sampling schedule: above 1 more steps are spent on high noise."""
-    steps: int = Field(6_000, ge=1)
-    batch: int = Field(64, ge=1)
+    steps: int = Field(3_000, ge=1)
+    batch: int = Field(48, ge=1)
     rate: float = Field(1e-3, gt=0)
     """Peak learning rate of AdamW (norms, biases, first and last layer); a cosine takes it to a hundredth."""
     matrix_rate: float = Field(2e-3, gt=0)
     """Peak learning rate of Muon (matrices of the blocks), scaled so that its steps are as large as AdamW's."""
-    warm_up: int = Field(200, ge=0)
+    warm_up: int = Field(100, ge=0)
     clip: float = Field(1.0, gt=0)
     """Largest gradient norm."""
-    average: float = Field(0.999, ge=0, lt=1)
+    average: float = Field(0.995, ge=0, lt=1)
     """Decay of the moving average of the weights, which is what is kept."""
     change_weight: float = Field(2.0, ge=1)
     """Weight of tokens that the edit changes, beside 1 for the others."""
