@@ -64,12 +64,11 @@ def paired(after: Sequence[float], before: Sequence[float]) -> Share:
     differences = subtract(after, before)
     if len(differences) == 0:
         return NOTHING
-    value = float(differences.mean())
-    if np.ptp(differences) == 0:
-        low, high = unvaried(value, len(differences), stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    if even(differences):
+        low, high = padded_interval(differences, (1 + CONFIDENCE) / 2)
     else:
         low, high = stats.ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
-    return Share(value, float(low), float(high), len(differences))
+    return Share(float(differences.mean()), float(low), float(high), len(differences))
 
 
 def lower_bound(after: Sequence[float], before: Sequence[float]) -> float:
@@ -77,20 +76,29 @@ def lower_bound(after: Sequence[float], before: Sequence[float]) -> float:
     differences = subtract(after, before)
     if len(differences) == 0:
         return math.nan
-    if np.ptp(differences) == 0:
-        return unvaried(float(differences.mean()), len(differences), stats.norm.ppf(CONFIDENCE))[0]
+    if even(differences):
+        return padded_interval(differences, CONFIDENCE)[0]
     test = stats.ttest_1samp(differences, 0, alternative="greater")
     return float(test.confidence_interval(CONFIDENCE).low)
 
 
 def subtract(after: Sequence[float], before: Sequence[float]) -> NDArray[np.float64]:
+    """Raises: ValueError if the two are not of one length."""
+    if len(after) != len(before):
+        raise ValueError(f"{len(after)} values can't be paired with {len(before)}")
     return np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
 
 
-def unvaried(value: float, n: int, z: float) -> tuple[float, float]:
-    """Bounds of a mean of differences in [-1, 1] of which all `n` are equal, where Student's interval has no width.
+def even(differences: NDArray[np.float64]) -> bool:
+    """Whether nothing shows how they vary: Student's interval has no width then, or no meaning."""
+    return len(differences) < 2 or float(np.ptp(differences)) == 0
 
-    Wilson's interval still allows a share z^2 / (n + z^2) of subjects that are otherwise, by as much as can be.
-    """
-    others = z**2 / (n + z**2)
-    return value - others * (value + 1), value + others * (1 - value)
+
+def padded_interval(differences: NDArray[np.float64], quantile: float) -> tuple[float, float]:
+    """The interval of Agresti and Min (2005) for the difference of paired shares: half a subject more in each cell of
+    the fourfold table, and the normal approximation."""
+    n = len(differences) + 2
+    mean = float(differences.sum()) / n
+    variance = (float(np.square(differences).sum()) + 1) / n - mean**2
+    radius = float(stats.norm.ppf(quantile)) * math.sqrt(variance / n)
+    return max(-1.0, mean - radius), min(1.0, mean + radius)
