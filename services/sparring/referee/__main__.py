@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sparring.referee.config import RefereeConfig
@@ -12,43 +11,14 @@ from sparring.referee.config import RefereeConfig
 
 async def run(config: RefereeConfig) -> None:
     """Serve until SIGTERM."""
-    import grpc
-    from prometheus_client import CollectorRegistry
+    from sparring.referee.opening import open_referee
+    from sparring.referee.service import RULES
+    from sparring.serving.metrics import new_registry
+    from sparring.serving.runner import serve
 
-    from sparring.client.channel import Endpoint
-    from sparring.ledgers.committer import Committer
-    from sparring.ledgers.episodes import EpisodeLedger
-    from sparring.referee.match import Table
-    from sparring.referee.opponents import Attacker, Defender
-    from sparring.referee.service import Away, Late, RefereeService, UnknownEdit
-    from sparring.samples.catalog import BadDataset
-    from sparring.samples.images import BadImage
-    from sparring.serving.runner import Service, serve
-    from sparring.serving.statuses import Rule
-    from sparring.v1 import referee_pb2
-    from sparring.v1.referee_pb2_grpc import add_RefereeServicer_to_server
-
-    ledger = EpisodeLedger(config.storage.root)
-    committer = Committer(ledger)
-    attacker = Attacker(Endpoint(config.attacker), config.call_seconds)
-    defender = Defender(Endpoint(config.defender), config.call_seconds)
-    judges = ThreadPoolExecutor(config.judges, thread_name_prefix="judge")
-    service = RefereeService(config, Table(config, attacker, defender, ledger, committer, judges))
-    descriptor = referee_pb2.DESCRIPTOR.services_by_name["Referee"]
-    referee = Service(descriptor, lambda server: add_RefereeServicer_to_server(service, server))
-    rules = {
-        BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "sample.image"),
-        UnknownEdit: Rule(grpc.StatusCode.INVALID_ARGUMENT, "recorded.edit_ids"),
-        BadDataset: Rule(grpc.StatusCode.INVALID_ARGUMENT, "dataset.uri"),
-        Away: Rule(grpc.StatusCode.UNAVAILABLE),
-        Late: Rule(grpc.StatusCode.DEADLINE_EXCEEDED),
-    }
-    try:
-        await serve(config.serving, [referee], registry=CollectorRegistry(), rules=rules)
-    finally:
-        await committer.close()
-        await attacker.close()
-        await defender.close()
+    registry = new_registry()
+    async with open_referee(config, registry) as service:
+        await serve(config.serving, [service], registry=registry, rules=RULES)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The check, the one evaluator: originals, controls and each attacker's edits of a dataset, answered greedily once.
+"""The check, the one evaluator: originals, controls and each attacker's edits of a dataset, answered once.
 
 A suite's edits are recorded under names that do not contain the defender and are replayed to every other one. What is
 in the ledger is not played again, so a check that was cut off goes on where it stopped.
@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice, takewhile
 
-from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, Outcome, SampleId
+from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, GroupId, Outcome, SampleId
+from sparring.referee.gathering import gather_all
 from sparring.referee.match import Table
 from sparring.referee.measures import Item, read
 from sparring.referee.opponents import OpponentError
-from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View
+from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View, author
 from sparring.samples.sample import Sample
-from sparring.v1 import attacker_pb2
 
-ATTEMPTS = 10
-"""Runs of one check that may fail on the same match before it stays missing."""
+GIVE_UP = 100
+"""Matches that fail one after the other before a check is broken off: then nobody is there, and what it has not tried
+is not to be counted as missing."""
 
 
 @dataclass(frozen=True)
@@ -32,78 +33,148 @@ class Plan:
         suite: name of the recorded edits: same samples and seed, same suite.
         attacks: who edits each sample, and how often.
         terms: of every match; its id is replaced.
+        asking: tells apart ways of asking the same defender.
     """
 
     suite: str
     attacks: tuple[Attack, ...]
     terms: Terms
+    asking: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a check is: samples of which everything is in the ledger, and what is known of them so far."""
+    """How far a check is: samples of which everything has been tried, and what is known of them."""
 
     done: int
     items: dict[SampleId, Item]
 
 
+@dataclass(frozen=True)
+class Bout:
+    """One match of a check.
+
+    Attributes:
+        sample, view, terms: what is to be played.
+        attempts: earlier ones in the ledger; an attempt that failed is followed by another.
+        episodes: what the ledger has of the last of them.
+    """
+
+    sample: Sample
+    view: View
+    terms: Terms
+    attempts: int = 0
+    episodes: tuple[EpisodeRecord, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        return bool(self.episodes) and all(episode.outcome is not Outcome.FAILED for episode in self.episodes)
+
+
+def fingerprint(*parts: object) -> str:
+    """Twelve hexadecimal digits that stand for some values."""
+    return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:12]
+
+
 def suite_name(uri: str, offset: int, limit: int, seed: int) -> str:
     """A name for the samples and the seed of a suite."""
-    return "suite-" + hashlib.sha256(f"{uri}|{offset}|{limit}|{seed}".encode()).hexdigest()[:12]
+    return f"suite-{fingerprint(uri, offset, limit, seed)}"
 
 
-def attacker_of(attack: Attack) -> str:
-    """Who edits, as the ledger names it; a learned attack must say which revision."""
-    if isinstance(attack.by, attacker_pb2.ProceduralAttack):
-        return f"procedural:{attack.by.name}"
-    if not attack.by.revision.name:
-        raise ValueError("a suite's learned attack must name its revision: another day another one would be active")
-    return attack.by.revision.name
+class Check:
+    """One run of a check.
 
+    Args:
+        table: where its matches are played.
+        plan: what it is about.
+    """
 
-async def check(table: Table, samples: Iterable[Sample], plan: Plan, window: int) -> AsyncIterator[Progress]:
-    """Play all that is missing, `window` samples at a time, and say after each window how far it is."""
-    items: dict[SampleId, Item] = {}
-    source = iter(samples)
-    while chunk := await asyncio.to_thread(lambda: list(islice(source, window))):
-        wanted = [edit for sample in chunk for attack in plan.attacks for edit in named(sample, attack, plan).ids("")]
-        known = await asyncio.to_thread(table.edits, wanted)
-        for episodes in await asyncio.gather(*(one_sample(table, sample, plan, known) for sample in chunk)):
-            items.update(read(episodes))
-        yield Progress(len(items), items)
+    def __init__(self, table: Table, plan: Plan) -> None:
+        self._table, self._plan = table, plan
+        self._failures = 0
 
+    async def run(self, samples: Iterable[Sample], window: int) -> AsyncIterator[Progress]:
+        """Play all that is missing, `window` samples at a time, and say after each window how far it is.
 
-def named(sample: Sample, attack: Attack, plan: Plan) -> Attack:
-    """The attack with the name that its edits of this sample are recorded under, whoever defends."""
-    recording = f"{plan.suite}/{sample.digest[:16]}/{attacker_of(attack)}"
-    return replace(attack, recording=recording, show_control=attack is plan.attacks[0])
+        Raises:
+            OpponentError: so many matches failed one after the other that nobody seems to be there.
+        """
+        items: dict[SampleId, Item] = {}
+        source = iter(samples)
+        while chunk := await asyncio.to_thread(lambda: list(islice(source, window))):
+            bouts = await asyncio.to_thread(lambda: self._look_up([self._bouts(sample) for sample in chunk]))
+            for episodes in await gather_all(self._one_sample(each) for each in bouts):
+                items.update(read(episodes))
+            yield Progress(len(items), items)
 
+    def _bouts(self, sample: Sample) -> list[Bout]:
+        """All that is to be played about a sample: its original, then what each attacker makes of it."""
+        plan, place = self._plan, f"{self._plan.suite}/{sample.digest[:16]}"
+        bouts = [self._bout(sample, Original(), f"{place}/original")]
+        for index, attack in enumerate(plan.attacks):
+            made = fingerprint(attack.by.SerializeToString(deterministic=True), attack.count, index == 0)
+            recording = f"{place}/{author(attack)}/{made}"
+            bouts.append(self._bout(sample, replace(attack, recording=recording, show_control=index == 0), recording))
+        return bouts
 
-async def one_sample(
-    table: Table, sample: Sample, plan: Plan, known: Mapping[EditId, EditRecord]
-) -> list[EpisodeRecord]:
-    """Episodes of one sample: its original, its control and every edit."""
-    defender = plan.terms.defender.name
-    place = f"{plan.suite}/{sample.digest[:16]}"
-    episodes = await insist(table, sample, Original(), replace(plan.terms, match_id=f"{place}/original/{defender}"))
-    for attack in plan.attacks:
-        view = named(sample, attack, plan)
-        ids = view.ids("")
-        replay = Recorded(tuple(known[name] for name in ids)) if all(name in known for name in ids) else view
-        terms = replace(plan.terms, match_id=f"{view.recording}/{defender}")
-        episodes += await insist(table, sample, replay, terms)
-    return episodes
+    def _bout(self, sample: Sample, view: View, name: str) -> Bout:
+        terms = self._plan.terms
+        return Bout(sample, view, replace(terms, match_id=f"{name}/{terms.defender.name}/{self._plan.asking}"))
 
+    def _look_up(self, bouts: Sequence[Sequence[Bout]]) -> list[list[Bout]]:
+        """The same with what the ledger has of them: attempts, and edits that another defender was shown."""
+        attempts = {bout.terms.match_id: self._attempts(bout.terms) for each in bouts for bout in each}
+        last = {name: groups[-1] for name, groups in attempts.items() if groups}
+        found = self._table.find(last.values())
+        edits = self._table.edits([name for each in bouts for bout in each for name in recorded(bout.view)])
+        return [
+            [
+                replace(
+                    bout,
+                    view=replayed(bout.view, edits),
+                    attempts=len(attempts[bout.terms.match_id]),
+                    episodes=found.get(last.get(bout.terms.match_id, GroupId("")), ()),
+                )
+                for bout in each
+            ]
+            for each in bouts
+        ]
 
-async def insist(table: Table, sample: Sample, view: View, terms: Terms) -> list[EpisodeRecord]:
-    """A match, by a new attempt where an earlier run's came to nothing; without result its FAILED episodes."""
-    episodes: list[EpisodeRecord] = []
-    for attempt in range(ATTEMPTS):
-        again = replace(terms, match_id=f"{terms.match_id}{RETRY}{attempt}" if attempt else terms.match_id)
+    def _attempts(self, terms: Terms) -> list[GroupId]:
+        """Groups of the attempts that are in the ledger."""
+        return list(takewhile(self._table.ledger.has, (attempt(terms, number).group(0) for number in count())))
+
+    async def _one_sample(self, bouts: Sequence[Bout]) -> list[EpisodeRecord]:
+        """Episodes of one sample, one match after the other."""
+        return [episode for bout in bouts for episode in (bout.episodes if bout.settled else await self._play(bout))]
+
+    async def _play(self, bout: Bout) -> Sequence[EpisodeRecord]:
+        """The episodes of a new attempt; without result a FAILED one."""
+        terms = attempt(bout.terms, bout.attempts)
         try:
-            episodes = list((await table.play(sample, view, again)).episodes)
+            match = await self._table.play(bout.sample, bout.view, terms)
         except OpponentError:
-            return list((await table.play(sample, view, again)).episodes)
-        if all(episode.outcome is not Outcome.FAILED for episode in episodes):
-            break
-    return episodes
+            self._failures += 1
+            if self._failures >= GIVE_UP:
+                raise
+            failed = await asyncio.to_thread(self._table.recall, bout.view, terms)
+            assert failed is not None, "a match without result leaves a group that says so"
+            return failed.episodes
+        self._failures = 0
+        return match.episodes
+
+
+def attempt(terms: Terms, number: int) -> Terms:
+    """The terms of the first attempt (0) or of a later one."""
+    return replace(terms, match_id=f"{terms.match_id}{RETRY}{number}") if number else terms
+
+
+def recorded(view: View) -> list[EditId]:
+    """Edits that may have been recorded for another defender."""
+    return view.ids("") if isinstance(view, Attack) else []
+
+
+def replayed(view: View, edits: Mapping[EditId, EditRecord]) -> View:
+    """The view with its edits from the ledger, if all are there."""
+    ids = recorded(view)
+    return Recorded(tuple(edits[name] for name in ids)) if ids and all(name in edits for name in ids) else view

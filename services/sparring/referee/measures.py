@@ -19,7 +19,7 @@ class Item:
         edits: the same of each valid edit.
         attackers: who made each valid edit.
         rejected: edits that the referee did not accept, by attacker.
-        failed: matches without result, by what they would have shown.
+        failed: matches without result, each with the attacker whose edits it would have shown, or nobody's.
     """
 
     original: bool | None = None
@@ -27,7 +27,7 @@ class Item:
     edits: dict[EditId, bool | None] = field(default_factory=dict)
     attackers: dict[EditId, str] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def steady(self) -> bool:
@@ -38,15 +38,26 @@ class Item:
     def robust(self) -> bool | None:
         """Right on the original and on every valid edit; None without a valid edit or with a missing answer."""
         views = [self.original, *self.edits.values()]
-        if not self.edits or None in views:
+        if not self.edits or self.failed or None in views:
             return None
         return all(views)
+
+    def bound(self, missing: bool) -> bool:
+        """`robust` if every missing answer were right or every one wrong."""
+        views = [self.original, *self.edits.values()]
+        return all(missing if right is None else right for right in views) and (missing or not self.failed)
 
     def by(self, attackers: frozenset[str]) -> Item:
         """The same, with the edits of some attackers only."""
         chosen = {name: right for name, right in self.edits.items() if self.attackers[name] in attackers}
-        rejected = {name: count for name, count in self.rejected.items() if name in attackers}
-        return Item(self.original, self.control, chosen, {name: self.attackers[name] for name in chosen}, rejected)
+        return Item(
+            original=self.original,
+            control=self.control,
+            edits=chosen,
+            attackers={name: self.attackers[name] for name in chosen},
+            rejected={name: count for name, count in self.rejected.items() if name in attackers},
+            failed={match: name for match, name in self.failed.items() if name in ("", *attackers)},
+        )
 
 
 Suite = Mapping[SampleId, Item]
@@ -60,9 +71,9 @@ def read(episodes: Iterable[EpisodeRecord]) -> dict[SampleId, Item]:
         item = items.setdefault(episode.sample_id, Item())
         match = first_attempt(episode.group_id)
         if episode.outcome is Outcome.FAILED:
-            item.failed.add(match)
+            item.failed[match] = episode.attacker
             continue
-        item.failed.discard(match)
+        item.failed.pop(match, None)
         right = episode.answers[0].correct if episode.answers else None
         if episode.outcome is Outcome.REJECTED:
             item.rejected[episode.attacker] = item.rejected.get(episode.attacker, 0) + 1
@@ -91,8 +102,9 @@ class Report:
         robust: share of samples, among those with a valid edit, right on the original and on every valid edit.
         asr: share of wrong answers among valid edits of samples that are right on original and control.
         validity: share of edits that the referee accepted.
-        missing: matches without result for lack of transport.
-        robust_bounds: `robust` if every missing answer were wrong, and if every one were right.
+        missing: matches without result, because attacker or defender gave none.
+        robust_bounds: `robust` if every missing answer were wrong, and if every one were right, edits that are missing
+            included.
     """
 
     clean: Share
@@ -114,34 +126,25 @@ def measure(suite: Suite) -> Report:
         asr=attack_success(items),
         validity=clustered_share([(len(i.edits), len(i.edits) + sum(i.rejected.values())) for i in items]),
         missing=sum(len(item.failed) for item in items),
-        robust_bounds=(worst(items, missing=False), worst(items, missing=True)),
+        robust_bounds=(bound(items, missing=False), bound(items, missing=True)),
     )
 
 
 def share_of(values: Sequence[bool | None]) -> Share:
     """Share of True among those that are known."""
-    known = [value for value in values if value is not None]
-    return share(sum(known), len(known))
+    answers = [value for value in values if value is not None]
+    return share(sum(answers), len(answers))
 
 
 def attack_success(items: Iterable[Item]) -> Share:
     """ASR over valid edits, clustered by sample."""
-    counts = []
-    for item in items:
-        known = [right for right in item.edits.values() if right is not None]
-        if item.steady:
-            counts.append((sum(not right for right in known), len(known)))
-    return clustered_share(counts)
+    answers = [[right for right in item.edits.values() if right is not None] for item in items if item.steady]
+    return clustered_share([(sum(not right for right in given), len(given)) for given in answers])
 
 
-def worst(items: Iterable[Item], *, missing: bool) -> float:
+def bound(items: Iterable[Item], *, missing: bool) -> float:
     """Robust accuracy with every missing answer taken as `missing`."""
-    results = [
-        all(missing if right is None else right for right in (item.original, *item.edits.values()))
-        and (missing or not item.failed)
-        for item in items
-        if item.edits or item.failed
-    ]
+    results = [item.bound(missing) for item in items if item.edits or item.failed]
     return share(sum(results), len(results)).value
 
 
@@ -169,35 +172,25 @@ def compare(after: Suite, before: Suite) -> Difference:
     for one, other in both:
         if one.edits.keys() != other.edits.keys():
             raise ValueError("the two defenders were not shown the same edits; replay one suite to both")
-    robust = [(float(a.robust), float(b.robust)) for a, b in both if a.robust is not None and b.robust is not None]
-    clean = [(float(a.original), float(b.original)) for a, b in both if None not in (a.original, b.original)]  # type: ignore[arg-type]
-    return Difference(
-        paired([a for a, _ in robust], [b for _, b in robust]),
-        paired([a for a, _ in clean], [b for _, b in clean]),
-        lower_bound([a for a, _ in clean], [b for _, b in clean]),
-    )
+    robust = known((a.robust, b.robust) for a, b in both)
+    clean = known((a.original, b.original) for a, b in both)
+    return Difference(paired(*robust), paired(*clean), lower_bound(*clean))
+
+
+def known(pairs: Iterable[tuple[float | None, float | None]]) -> tuple[list[float], list[float]]:
+    """The pairs of which both halves are known, as two lists."""
+    whole = [(float(first), float(second)) for first, second in pairs if first is not None and second is not None]
+    return [first for first, _ in whole], [second for _, second in whole]
 
 
 def attack_difference(suite: Suite, after: str, before: str) -> Share:
     """ASR of one attacker less another's, against one defender, over steady samples where both have valid edits."""
-    rates: list[tuple[float, float]] = []
-    for item in suite.values():
-        new, old = (rate(item.by(frozenset({name}))) for name in (after, before))
-        if item.steady and new is not None and old is not None:
-            rates.append((new, old))
-    return paired([a for a, _ in rates], [b for _, b in rates])
+    steady = [item for item in suite.values() if item.steady]
+    new, old = frozenset({after}), frozenset({before})
+    return paired(*known((rate(item.by(new)), rate(item.by(old))) for item in steady))
 
 
 def rate(item: Item) -> float | None:
     """Share of wrong answers among an item's edits; None without any."""
-    known = [right for right in item.edits.values() if right is not None]
-    return sum(not right for right in known) / len(known) if known else None
-
-
-def cross_play(suites: Mapping[str, Suite], attackers: Sequence[str]) -> dict[tuple[str, str], Share]:
-    """ASR of every attacker against every defender: by (attacker, defender)."""
-    return {
-        (attacker, defender): attack_success(item.by(frozenset({attacker})) for item in suite.values())
-        for attacker in attackers
-        for defender, suite in suites.items()
-    }
+    answers = [right for right in item.edits.values() if right is not None]
+    return sum(not right for right in answers) / len(answers) if answers else None

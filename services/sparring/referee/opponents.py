@@ -1,10 +1,13 @@
-"""Attacker and defender as the referee sees them: calls with deadlines, and plain values in return."""
+"""Attacker and defender as the referee sees them: calls with deadlines, and plain values in return.
+
+What they send is not trusted: a reply that is not what was asked for is no reply.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +20,7 @@ from sparring.client.errors import Refused, refused
 from sparring.ledgers.records import Kind
 from sparring.samples.sample import Sample
 from sparring.serving.deadlines import remaining
+from sparring.serving.errors import BadTensor
 from sparring.serving.tensors import from_proto
 from sparring.v1 import attacker_pb2, defender_pb2, revision_pb2, sample_pb2
 from sparring.v1.attacker_pb2_grpc import AttackerStub
@@ -36,12 +40,25 @@ KINDS = {
 
 
 class OpponentError(RuntimeError):
-    """Attacker or defender gave no result. `late` says that time ran out, else it refused or was not there."""
+    """Attacker or defender gave no result: it refused, was not there, took too long or sent nonsense.
+
+    Attributes:
+        who: `attacker` or `defender`.
+        code: its status; INTERNAL for nonsense.
+    """
 
     def __init__(self, who: str, error: Refused) -> None:
         super().__init__(f"{who}: {error}")
-        self.late = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
-        self.code = error.code
+        self.who, self.code = who, error.code
+
+
+class OpponentLate(OpponentError):
+    """Attacker or defender gave no result in time."""
+
+
+def nonsense(who: str, what: str) -> OpponentError:
+    """The error for a reply that is not what was asked for."""
+    return OpponentError(who, Refused(grpc.StatusCode.INTERNAL, f"it replied with {what}"))
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,10 @@ class Attacker:
                     control = response.control.image
                 else:
                     edits[response.edit.index] = to_edited(response.edit)
+            if not control or edits.keys() != set(range(len(seeds))):
+                had = f"edits {sorted(edits)} and {len(control)} bytes of control"
+                raise nonsense("attacker", f"{had} for {len(seeds)} seeds")
+            check_revision("attacker", request.learned.revision, [(e.revision, e.digest) for e in edits.values()])
             return Edits(control, tuple(edits[index] for index in range(len(seeds))))
 
         return await patiently("attacker", call, self._seconds)
@@ -175,6 +196,9 @@ class Defender:
                 )
                 for answer in response.answers
             )
+            if len(answers) != count:
+                raise nonsense("defender", f"{len(answers)} answers instead of {count}")
+            check_revision("defender", revision, [(response.revision.name, response.revision.digest)])
             return Answers(answers, response.revision.name, response.revision.digest)
 
         return await patiently("defender", call, self._seconds)
@@ -190,14 +214,24 @@ async def patiently(who: str, call: Callable[[float], Awaitable[ResultT]], most:
     while True:
         try:
             return await call(max(0.001, end - time.monotonic()))
+        except BadTensor as error:
+            raise nonsense(who, str(error)) from error
         except grpc.RpcError as error:
             failure = refused(error)
             wait = failure.retry_seconds if failure.retry_seconds is not None else pause
             full = failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
             if not full or time.monotonic() + wait >= end:
-                raise OpponentError(who, failure) from error
+                late = failure.code is grpc.StatusCode.DEADLINE_EXCEEDED
+                raise (OpponentLate if late else OpponentError)(who, failure) from error
             await asyncio.sleep(wait)
             pause *= 2
+
+
+def check_revision(who: str, asked: revision_pb2.Revision, acted: Iterable[tuple[str, str]]) -> None:
+    """Raises: OpponentError if another revision acted than the one that was asked for."""
+    for name, digest in acted:
+        if asked.name not in ("", name) or asked.digest not in ("", digest):
+            raise nonsense(who, f"the work of {name!r} ({digest[:12]}), not of {asked.name!r} ({asked.digest[:12]})")
 
 
 def to_targets(sample: Sample) -> list[sample_pb2.Target]:
@@ -211,16 +245,25 @@ def to_targets(sample: Sample) -> list[sample_pb2.Target]:
 
 
 def to_edited(edit: attacker_pb2.Edit) -> Edited:
+    if edit.kind not in KINDS:
+        raise nonsense("attacker", f"an edit of kind {edit.kind}")
     path = to_path(edit.trajectory) if edit.HasField("trajectory") else None
     affine = tuple(edit.affine) or None
     return Edited(edit.image, KINDS[edit.kind], edit.revision.name, edit.revision.digest, affine, path)
 
 
 def to_path(message: attacker_pb2.Trajectory) -> Path:
-    return Path(
+    """Raises: BadTensor, or OpponentError if the tensors do not belong together."""
+    path = Path(
         sigmas=from_proto(message.sigmas, MAX_TOKENS, field="trajectory.sigmas"),
         start=message.start,
         latents=from_proto(message.latents, MAX_LATENTS, field="trajectory.latents"),
         final=from_proto(message.final, MAX_LATENTS, field="trajectory.final"),
         logprobs=from_proto(message.logprobs, MAX_TOKENS, field="trajectory.logprobs"),
     )
+    window, steps = path.logprobs.size, path.sigmas.size - 1
+    fits = path.latents.shape == (window + 1, *path.final.shape) and path.start + window <= steps
+    if not fits or path.final.ndim != 2 or path.logprobs.ndim != 1 or path.sigmas.ndim != 1:
+        shapes = {name: getattr(path, name).shape for name in ("sigmas", "latents", "final", "logprobs")}
+        raise nonsense("attacker", f"a trajectory of shapes {shapes} from step {path.start}")
+    return path

@@ -25,7 +25,7 @@ from sparring.ledgers.records import (
 from sparring.referee.answers import choose
 from sparring.referee.integrity import Verdict
 from sparring.referee.opponents import Answer, Answers, Edited, Path
-from sparring.referee.terms import CONTROL, Shown, Terms
+from sparring.referee.terms import CONTROL, Shown, Terms, View, author
 from sparring.samples.prompt import Prompt
 from sparring.samples.sample import Sample
 from sparring.v1 import attacker_pb2
@@ -139,23 +139,23 @@ def episode_row(
     )
 
 
-def failed_row(sample: Sample, prompt: Prompt, terms: Terms, group: GroupId, error: str) -> EpisodeRecord:
-    """A match without result; it voids its group."""
-    row = episode_row(sample, prompt, Shown(sample.image), None, terms, group, 1, 0)
-    return replace(row, outcome=Outcome.FAILED, error=error)
+def failed_row(sample: Sample, prompt: Prompt, view: View, terms: Terms, error: str) -> EpisodeRecord:
+    """A match without result; it voids its group. It names whose edits would have been shown."""
+    row = episode_row(sample, prompt, Shown(sample.image), None, terms, terms.group(0), 1, 0)
+    return replace(row, attacker=author(view), outcome=Outcome.FAILED, error=error)
 
 
 def group_of(
     sample: Sample,
-    shown: Sequence[Shown],
-    episodes: Sequence[EpisodeRecord],
+    played: Sequence[tuple[EpisodeRecord, Shown | None]],
     sampling: attacker_pb2.EditSampling | None,
 ) -> Group:
     """Everything that one group appends. Rows that the ledger has already are left as they are."""
+    shown = [image for _, image in played if image is not None]
     edits = tuple(image.edit for image in shown if image.edit is not None)
     paths = tuple(
         path_row(image.edit.edit_id, image.path, sampling)
         for image in shown
         if image.edit is not None and image.path is not None and sampling is not None
     )
-    return Group((sample_row(sample),), edits, paths, tuple(episodes))
+    return Group((sample_row(sample),), edits, paths, tuple(episode for episode, _ in played))

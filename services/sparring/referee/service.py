@@ -3,47 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import grpc
 import structlog
 
-from sparring.ledgers.records import EditId, EditRecord, Learner, Outcome, Purpose, SampleId
-from sparring.referee.check import Plan, check, suite_name
+from sparring.ledgers.records import EditId, EditRecord, SampleId
+from sparring.referee.check import Check, Plan, fingerprint, suite_name
 from sparring.referee.config import RefereeConfig
-from sparring.referee.match import Match, Table
-from sparring.referee.measures import Item, Report, measure
-from sparring.referee.opponents import OpponentError
-from sparring.referee.statistics import Share
-from sparring.referee.terms import Attack, Original, Recorded, Terms, View
-from sparring.samples.catalog import open_dataset
-from sparring.samples.sample import Box, Sample, Target
-from sparring.serving.errors import QueueFull
+from sparring.referee.match import Table
+from sparring.referee.measures import Item, measure
+from sparring.referee.messages import check_terms, to_attack, to_played, to_report, to_sample, to_terms
+from sparring.referee.opponents import OpponentError, OpponentLate
+from sparring.referee.terms import Original, Recorded, View
+from sparring.samples.boxes import BadBox
+from sparring.samples.catalog import BadDataset, open_dataset
+from sparring.samples.images import BadImage
+from sparring.samples.reader import Reader
+from sparring.samples.roots import OutsideRoots
+from sparring.samples.sample import Sample, SampleSource
+from sparring.serving.errors import InvalidRequest, QueueFull, Violation
+from sparring.serving.interceptor import Context
+from sparring.serving.statuses import Rule, Rules
 from sparring.v1 import referee_pb2, sample_pb2
 from sparring.v1.referee_pb2_grpc import RefereeServicer
 
-LEARNERS = {
-    referee_pb2.LEARNER_ATTACKER: Learner.ATTACKER,
-    referee_pb2.LEARNER_DEFENDER: Learner.DEFENDER,
-    referee_pb2.LEARNER_NONE: Learner.NONE,
-}
 RETRY_SECONDS = 1.0
-LEAST_SIGNAL, MOST_SIGNAL = 0.01, 0.99
-logger = structlog.get_logger()
+"""When to come again if too many matches are being played."""
+_log = structlog.get_logger(__name__)
 
 
 class UnknownEdit(ValueError):
     """An edit id that the ledger does not have, or that belongs to another sample."""
 
 
-class Away(RuntimeError):
-    """Attacker or defender gave no result."""
-
-
-class Late(TimeoutError):
-    """Attacker or defender gave no result in time."""
+RULES: Rules = {
+    BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "sample.image"),
+    BadBox: Rule(grpc.StatusCode.INVALID_ARGUMENT, "sample.targets"),
+    UnknownEdit: Rule(grpc.StatusCode.INVALID_ARGUMENT, "recorded.edit_ids"),
+    BadDataset: Rule(grpc.StatusCode.INVALID_ARGUMENT, "dataset.uri"),
+    OutsideRoots: Rule(grpc.StatusCode.INVALID_ARGUMENT, "dataset.uri"),
+    OpponentError: Rule(grpc.StatusCode.UNAVAILABLE),
+    OpponentLate: Rule(grpc.StatusCode.DEADLINE_EXCEEDED),
+}
+"""Statuses of the referee's own errors."""
 
 
 class RefereeService(RefereeServicer):
@@ -59,8 +64,9 @@ class RefereeService(RefereeServicer):
         self._playing = 0
 
     async def Play(  # noqa: N802  # gRPC's name
-        self, request: referee_pb2.PlayRequest, context: grpc.aio.ServicerContext
+        self, request: referee_pb2.PlayRequest, context: Context
     ) -> AsyncIterator[referee_pb2.PlayResponse]:
+        refuse(unplayable(request))
         if self._playing >= self._config.matches:
             raise QueueFull(f"{self._playing} matches are being played; no more fit", RETRY_SECONDS)
         self._playing += 1
@@ -68,15 +74,12 @@ class RefereeService(RefereeServicer):
             sample = to_sample(request.sample)
             view = await asyncio.to_thread(self._view, request, sample)
             match = await self._table.play(sample, view, to_terms(request))
-        except OpponentError as error:
-            raise (Late if error.late else Away)(str(error)) from error
         finally:
             self._playing -= 1
-        for shown in match.shown:
-            if shown.edit is not None:
-                verdict = shown.edit.verdict
-                judged = referee_pb2.Judged(edit_id=shown.edit.edit_id, valid=verdict.valid, reasons=verdict.reasons)
-                yield referee_pb2.PlayResponse(judged=judged)
+        for edit in (shown.edit for shown in match.shown if shown.edit is not None and not shown.is_control):
+            verdict = edit.verdict
+            judged = referee_pb2.Judged(edit_id=edit.edit_id, valid=verdict.valid, reasons=verdict.reasons)
+            yield referee_pb2.PlayResponse(judged=judged)
         yield referee_pb2.PlayResponse(played=to_played(match, request.key.match_id))
 
     def _view(self, request: referee_pb2.PlayRequest, sample: Sample) -> View:
@@ -96,108 +99,66 @@ class RefereeService(RefereeServicer):
         return [found[name] for name in ids]
 
     async def Check(  # noqa: N802  # gRPC's name
-        self, request: referee_pb2.CheckRequest, context: grpc.aio.ServicerContext
+        self, request: referee_pb2.CheckRequest, context: Context
     ) -> AsyncIterator[referee_pb2.CheckResponse]:
+        refuse(unpinned(request))
         dataset = request.dataset
-        source = open_dataset(dataset.uri, [Path(root) for root in self._config.dataset_roots])
-        samples = islice(iter(source), dataset.offset, dataset.offset + dataset.limit)
-        suite = suite_name(dataset.uri, dataset.offset, dataset.limit, request.seed)
-        plan = Plan(suite, tuple(to_attack(attack) for attack in request.attacks), check_terms(request))
+        source = await asyncio.to_thread(self._open, dataset)
+        check = Check(self._table, self._plan(request))
         items: dict[SampleId, Item] = {}
-        async for progress in check(self._table, samples, plan, self._config.check_window):
+        samples = islice(source, dataset.offset, dataset.offset + dataset.limit)
+        async for progress in check.run(samples, self._config.check_window):
             items = progress.items
             shown = referee_pb2.CheckProgress(done=progress.done, total=dataset.limit)
             yield referee_pb2.CheckResponse(progress=shown)
+        skipped = tell_skipped(dataset, source)
+        if not items:
+            raise BadDataset(f"{dataset.uri} has no sample from {dataset.offset} on{skipped}")
         yield referee_pb2.CheckResponse(report=to_report(measure(items)))
 
+    def _open(self, dataset: sample_pb2.Dataset) -> SampleSource:
+        return open_dataset(dataset.uri, [Path(root) for root in self._config.dataset_roots])
 
-def to_sample(message: sample_pb2.Sample) -> Sample:
-    """The sample of a message that has passed the contract's rules."""
-    targets = tuple(
-        Target(target.name, Box(target.box.x, target.box.y, target.box.width, target.box.height))
-        for target in message.targets
-    )
-    return Sample(
-        message.image,
-        message.question,
-        tuple(message.options),
-        message.answer,
-        targets,
-        message.category,
-        message.source or "request",
-    )
+    def _plan(self, request: referee_pb2.CheckRequest) -> Plan:
+        dataset = request.dataset
+        return Plan(
+            suite=suite_name(dataset.uri, dataset.offset, dataset.limit, request.seed),
+            attacks=tuple(to_attack(attack) for attack in request.attacks),
+            terms=check_terms(request),
+            asking=fingerprint(request.sampling.SerializeToString(deterministic=True), self._config.option_seed),
+        )
 
 
-def to_attack(message: referee_pb2.FreshEdits | referee_pb2.SuiteAttack) -> Attack:
-    by = message.learned if message.WhichOneof("attack") == "learned" else message.procedural
-    return Attack(message.count, by)
+def refuse(violations: Iterator[Violation]) -> None:
+    """Raises: InvalidRequest if there is any violation."""
+    if found := tuple(violations):
+        raise InvalidRequest(found)
 
 
-def to_terms(request: referee_pb2.PlayRequest) -> Terms:
-    return Terms(
-        match_id=request.key.match_id,
-        campaign=request.key.campaign,
-        phase=request.key.phase,
-        purpose=Purpose.CHECK if request.learner == referee_pb2.LEARNER_NONE else Purpose.TRAIN,
-        learner=LEARNERS[request.learner],
-        seed=request.seed,
-        defender=request.defender,
-        answers=request.answers,
-        sampling=request.sampling,
-    )
+def unplayable(request: referee_pb2.PlayRequest) -> Iterator[Violation]:
+    """What the contract's field rules can't say about a match."""
+    by_editor = request.HasField("fresh") and request.fresh.HasField("learned")
+    if request.learner == referee_pb2.LEARNER_ATTACKER and not by_editor:
+        yield Violation("learner", "an attacker learns from fresh edits of its own alone", "play.learner")
+    ids = request.recorded.edit_ids
+    if len(set(ids)) != len(ids):
+        yield Violation("recorded.edit_ids", "an edit is named twice", "play.edit_ids")
 
 
-def check_terms(request: referee_pb2.CheckRequest) -> Terms:
-    return Terms(
-        match_id=request.key.match_id,
-        campaign=request.key.campaign,
-        phase=request.key.phase,
-        purpose=Purpose.EVALUATE,
-        learner=Learner.NONE,
-        seed=request.seed,
-        defender=request.defender,
-        answers=1,
-        sampling=request.sampling,
-    )
+def unpinned(request: referee_pb2.CheckRequest) -> Iterator[Violation]:
+    """Revisions that a check leaves open. Its episodes are found again by these names; tomorrow another one may be
+    active."""
+    if not request.defender.name:
+        yield Violation("defender.name", "a check must name the revision that it measures", "check.pinned")
+    for index, attack in enumerate(request.attacks):
+        if attack.HasField("learned") and not attack.learned.revision.name:
+            field = f"attacks[{index}].learned.revision.name"
+            yield Violation(field, "a check must name the revision that edits", "check.pinned")
 
 
-def to_played(match: Match, match_id: str) -> referee_pb2.Played:
-    """The summary of a match."""
-    episodes = match.episodes
-    rewards = [reward for episode in episodes for reward in episode.rewards]
-    mean = sum(rewards) / len(rewards) if rewards else 0.0
-    answers = [answer for episode in episodes for answer in episode.answers]
-    return referee_pb2.Played(
-        group_id=match_id,
-        outcome=outcome(match),
-        reward_mean=mean,
-        signal=len(set(rewards)) > 1 and LEAST_SIGNAL < mean < MOST_SIGNAL,
-        edits=sum(episode.edit_id is not None for episode in episodes),
-        valid=sum(episode.edit_id is not None and episode.outcome is Outcome.PLAYED for episode in episodes),
-        failure_rate=sum(not answer.correct for answer in answers) / len(answers) if answers else 0.0,
-        error=next((episode.error for episode in episodes if episode.error), ""),
-    )
-
-
-def outcome(match: Match) -> referee_pb2.Outcome:
-    found = {episode.outcome for episode in match.episodes}
-    if match.skipped:
-        return referee_pb2.OUTCOME_SKIPPED
-    if Outcome.FAILED in found:
-        return referee_pb2.OUTCOME_FAILED
-    return referee_pb2.OUTCOME_PLAYED if Outcome.PLAYED in found else referee_pb2.OUTCOME_REJECTED
-
-
-def to_report(report: Report) -> referee_pb2.CheckReport:
-    return referee_pb2.CheckReport(
-        clean=to_share(report.clean),
-        control=to_share(report.control),
-        robust=to_share(report.robust),
-        asr=to_share(report.asr),
-        validity=to_share(report.validity),
-        missing=report.missing,
-    )
-
-
-def to_share(share: Share) -> referee_pb2.Share:
-    return referee_pb2.Share(value=share.value, low=share.low, high=share.high, n=share.n)
+def tell_skipped(dataset: sample_pb2.Dataset, source: SampleSource) -> str:
+    """Log the rows of a dataset that were no samples, and tell of the first few."""
+    skipped = source.report.skipped if isinstance(source, Reader) else []
+    for row in skipped:
+        _log.warning("row skipped", dataset=dataset.uri, place=row.place, fault=row.fault, reason=row.reason)
+    return "".join(f"; skipped: {row}" for row in skipped[:5])

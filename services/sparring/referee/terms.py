@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sparring.ledgers.records import EditId, EditRecord, GroupId, Kind, Learner, Purpose
 from sparring.referee.opponents import Path
+from sparring.samples.sample import Sample
 from sparring.v1 import attacker_pb2, defender_pb2, revision_pb2
 
 CONTROL = "control"
@@ -88,6 +89,31 @@ class Original:
 View = Attack | Recorded | Original
 
 
+def author(view: View) -> str:
+    """Whose edits a view shows, as the ledger names them; empty for the original, and for an attacker's revision that
+    the attacker is left to choose."""
+    match view:
+        case Attack(by=attacker_pb2.ProceduralAttack() as by):
+            return f"procedural:{by.name}"
+        case Attack(by=attacker_pb2.LearnedAttack() as by):
+            return str(by.revision.name)
+        case Recorded(edits=edits):
+            return edits[-1].attacker
+        case _:
+            return ""
+
+
+def images(view: View) -> int:
+    """How many images are shown."""
+    match view:
+        case Attack():
+            return view.count + view.show_control
+        case Recorded():
+            return len(view.edits)
+        case Original():
+            return 1
+
+
 @dataclass(frozen=True)
 class Shown:
     """One image for the defender.
@@ -113,3 +139,21 @@ class Shown:
     @property
     def is_control(self) -> bool:
         return self.edit is not None and self.edit.kind is Kind.CONTROL
+
+
+def sampling(view: View) -> attacker_pb2.EditSampling | None:
+    """How a trained editor draws the edits of a view."""
+    return view.by.sampling if isinstance(view, Attack) and isinstance(view.by, attacker_pb2.LearnedAttack) else None
+
+
+def told(
+    by: attacker_pb2.LearnedAttack | attacker_pb2.ProceduralAttack, sample: Sample
+) -> attacker_pb2.LearnedAttack | attacker_pb2.ProceduralAttack:
+    """The attack with the names of the sample's targets in its instruction."""
+    if isinstance(by, attacker_pb2.ProceduralAttack):
+        return by
+    names = " and ".join(f"the {target.name}" for target in sample.targets) or "the subject of the question"
+    filled = attacker_pb2.LearnedAttack()
+    filled.CopyFrom(by)
+    filled.instruction = by.instruction.replace("{targets}", names)
+    return filled

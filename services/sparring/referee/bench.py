@@ -1,0 +1,88 @@
+"""Where images are looked at: samples before a match, edits before the defender sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import Executor
+
+from sparring.ledgers.records import Kind
+from sparring.referee.config import RefereeConfig
+from sparring.referee.correlation import Pixels
+from sparring.referee.integrity import Subject, Verdict, judge, judge_corruption
+from sparring.referee.metrics import RefereeMetrics
+from sparring.referee.opponents import Edited, Edits, nonsense
+from sparring.samples.boxes import BadBox, clip
+from sparring.samples.images import BadImage, decode
+from sparring.samples.sample import Sample
+
+
+class Bench:
+    """Judges in threads of their own.
+
+    Args:
+        config: limits of images, thresholds.
+        threads: where the work is done.
+        metrics: where it counts.
+    """
+
+    def __init__(self, config: RefereeConfig, threads: Executor, metrics: RefereeMetrics) -> None:
+        self._config, self._threads, self._metrics = config, threads, metrics
+
+    async def examine(self, sample: Sample) -> Pixels:
+        """The sample's image, uint8 [height, width, 3].
+
+        Raises:
+            BadImage: it can't be read.
+            BadBox: a target has no pixel in it.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._examine, sample)
+
+    async def judge(self, sample: Sample, original: Pixels, made: Edits) -> list[Verdict]:
+        """What is found in each edit.
+
+        Raises:
+            OpponentError: the attacker's images can't be read, or its control is of another size than the original.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._judge, sample, original, made)
+
+    def _examine(self, sample: Sample) -> Pixels:
+        try:
+            pixels = self._decode(sample.image)
+        except BadImage as error:
+            raise BadImage(error.reason, f"{sample.source}: {error}") from error
+        height, width, _ = pixels.shape
+        for target in sample.targets:
+            try:
+                clip((target.box.x, target.box.y, target.box.width, target.box.height), width, height)
+            except BadBox as error:
+                raise BadBox(f"{sample.source}: target {target.name!r}: {error}") from error
+        return pixels
+
+    def _judge(self, sample: Sample, original: Pixels, made: Edits) -> list[Verdict]:
+        began = time.perf_counter()
+        control = self._theirs("control", made.control)
+        if control.shape != original.shape:
+            sizes = [f"{width} x {height}" for height, width, _ in (control.shape, original.shape)]
+            raise nonsense("attacker", f"a control of {sizes[0]} pixels for an original of {sizes[1]}")
+        subject = Subject(control, sample.targets)
+        verdicts = [self._verdict(subject, index, edited) for index, edited in enumerate(made.edits)]
+        self._metrics.judged(verdicts, time.perf_counter() - began)
+        return verdicts
+
+    def _verdict(self, subject: Subject, index: int, edited: Edited) -> Verdict:
+        pixels = self._theirs(f"edit {index}", edited.image)
+        if edited.kind is Kind.CORRUPTION:
+            return judge_corruption(subject.targets, pixels, edited.affine, self._config.integrity)
+        return judge(subject, pixels, self._config.integrity)
+
+    def _theirs(self, name: str, image: bytes) -> Pixels:
+        try:
+            return self._decode(image)
+        except BadImage as error:
+            raise nonsense("attacker", f"a broken image as {name}: {error}") from error
+
+    def _decode(self, image: bytes) -> Pixels:
+        serving = self._config.serving
+        return decode(image, max_pixels=serving.max_pixels, max_bytes=serving.max_image_bytes)
