@@ -70,7 +70,7 @@ class Training:
         """
         free = slots(await asyncio.to_thread(self._restore))
         opponent = await self._house.aims[_other(self._started.role)].set(self._started.opponent)
-        await self._serve()
+        await self._serve(self._window.lineage)
         self._house.status.begin(f"{self._started.phase}: {self._started.role} learns", self._started.steps)
         self._house.status.step = self._window.done
         async with asyncio.TaskGroup() as group:
@@ -81,17 +81,19 @@ class Training:
 
     def _restore(self) -> set[int]:
         """Read from the ledgers where the phase stands; returns the slots that are taken."""
-        self._read_manifests()
+        self._enter(self._read_manifests())
         return self._read_groups()
 
     def _read_manifests(self) -> list[Manifest]:
         """Manifests of this phase that are new."""
         found = self._house.weights.revisions(self._house.config.campaign, self._started.role, after=self._number)
-        mine = [manifest for manifest in found if manifest.phase == self._started.phase]
-        for manifest in mine:
-            self._window.train(manifest.step, manifest.name, self._slots(manifest.consumed))
         self._number = max((manifest.number for manifest in found), default=self._number)
-        return mine
+        return [manifest for manifest in found if manifest.phase == self._started.phase]
+
+    def _enter(self, manifests: Iterable[Manifest]) -> None:
+        """Take steps that are done into the books."""
+        for manifest in manifests:
+            self._window.train(manifest.step, manifest.name, self._slots(manifest.consumed))
 
     def _slots(self, groups: Iterable[GroupId]) -> set[int]:
         campaign, phase = self._house.config.campaign, self._started.phase
@@ -119,10 +121,10 @@ class Training:
             made = group[0].attacker if self._started.role == "attacker" else group[0].defender
             self._window.accept(slot, RevisionName(made))
 
-    async def _serve(self) -> None:
-        """Have the learner's newest revision served, beside those that matches in flight may still name."""
-        recent = self._window.lineage[-self._phase.max_staleness - 2 :]
-        self._learner = await self._house.aims[self._started.role].set(self._window.newest, recent)
+    async def _serve(self, lineage: Sequence[RevisionName]) -> None:
+        """Have the newest revision served, beside those that matches in flight may still name."""
+        recent = lineage[-self._phase.max_staleness - 2 :]
+        self._learner = await self._house.aims[self._started.role].set(lineage[-1], recent)
 
     async def _watch(self) -> None:
         """Follow the manifests to the last."""
@@ -135,9 +137,11 @@ class Training:
                 if manifest.step % _EXPIRE_EVERY == 0:
                     await asyncio.to_thread(self._expire)
             if fresh:
+                # Room opens only once matches can be played with the new revision; with the old one they would be stale.
+                if fresh[-1].step < self._started.steps:
+                    await self._serve(self._window.after(fresh))
+                self._enter(fresh)
                 self._changed.set()
-                if self._window.done < self._started.steps:
-                    await self._serve()
             status.waiting = self._waits()
             await asyncio.sleep(_POLL_SECONDS)
         self._changed.set()
