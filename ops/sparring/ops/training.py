@@ -137,7 +137,7 @@ class Training:
                 if manifest.step % _EXPIRE_EVERY == 0:
                     await asyncio.to_thread(self._expire)
             if fresh:
-                # Room opens only once matches can be played with the new revision; with the old one they would be stale.
+                # Room opens only once matches can be played with the new revision: the old one's would be stale.
                 if fresh[-1].step < self._started.steps:
                     await self._serve(self._window.after(fresh))
                 self._enter(fresh)
