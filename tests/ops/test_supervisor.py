@@ -65,7 +65,9 @@ def test_grandchildren_die_with_a_killed_parent(tmp_path: Path) -> None:
 
 
 async def test_a_launched_rank_has_its_own_log(tmp_path: Path) -> None:
-    rank = python("sparring.ops.guard", "--log", str(tmp_path / "rank.log"), sys.executable, "-c", "print('no memory')")
+    rank = python(
+        "sparring.ops.guard", "--append-to", str(tmp_path / "rank.log"), sys.executable, "-c", "print('no memory')"
+    )
     launcher = f"import subprocess, sys; subprocess.run({list(rank)!r}); print('noise'); sys.exit(1)"
     launched = Command(
         "trainer", (sys.executable, "-c", launcher), {}, tmp_path / "rank.log", tmp_path / "launcher.log"

@@ -25,7 +25,6 @@ from sparring.ledgers.revision import ROLES
 from sparring.ops.checking import Checking
 from sparring.ops.conductor import (
     Action,
-    Begin,
     Check,
     Decide,
     Finish,
@@ -54,13 +53,20 @@ def plan_of(config: CampaignConfig) -> Plan:
     return Plan(config.iterations, {role: config.phase(role).steps for role in ROLES})
 
 
+def begin(config: CampaignConfig) -> CampaignStarted:
+    """The first entry of a campaign."""
+    return CampaignStarted(
+        campaign=config.campaign, config=config.model_dump(mode="json"), seed=config.seed, commit=describe()
+    )
+
+
 class Campaign:
     """A campaign that this process conducts.
 
     Args:
         house: what it works with.
         writer: of the journal.
-        journal: the entries so far.
+        journal: the entries so far; the first is there.
         memory: measures what all processes take.
     """
 
@@ -95,9 +101,8 @@ class Campaign:
         return [manifest for role in ROLES for manifest in weights.revisions(campaign, role)]
 
     async def _write(self, entry: JournalEntry) -> None:
-        if self._journal or isinstance(entry, CampaignStarted):
-            await asyncio.to_thread(self._writer.append, entry)
-            self._journal.append(entry)
+        await asyncio.to_thread(self._writer.append, entry)
+        self._journal.append(entry)
 
     def _usage(self) -> Usage:
         """What was taken since the last time that this was asked."""
@@ -107,8 +112,6 @@ class Campaign:
     async def _perform(self, action: Action) -> Sequence[JournalEntry]:
         """Do it; returns what the journal is to say of it."""
         match action:
-            case Begin():
-                return [self._begin()]
             case PublishBases():
                 self._house.status.begin("publishing the base weights")
                 await self._house.publish_bases(action.roles)
@@ -128,12 +131,6 @@ class Campaign:
                 return [await asyncio.to_thread(self._decide, action)]
             case Finish():
                 return [CampaignFinished(iterations=action.iterations)]
-
-    def _begin(self) -> CampaignStarted:
-        config = self._house.config
-        return CampaignStarted(
-            campaign=config.campaign, config=config.model_dump(mode="json"), seed=config.seed, commit=describe()
-        )
 
     async def _promote(self, action: Promote) -> Promoted:
         campaign = self._house.config.campaign

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from sparring.ledgers.entries import (
     CampaignFinished,
-    CampaignStarted,
     CheckFinished,
     GateDecided,
     JournalEntry,
@@ -37,11 +36,6 @@ class Plan:
 
     iterations: int
     steps: Mapping[Role, int]
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Write the configuration into the journal."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +114,7 @@ class Finish:
     iterations: int
 
 
-Action = Begin | PublishBases | Promote | Check | StartPhase | Train | FinishPhase | Decide | Finish
+Action = PublishBases | Promote | Check | StartPhase | Train | FinishPhase | Decide | Finish
 
 
 def phase_name(iteration: int, role: Role) -> str:
@@ -133,7 +127,7 @@ def next_action(plan: Plan, journal: Sequence[JournalEntry], manifests: Sequence
 
     Args:
         plan: what was asked for.
-        journal: every entry so far.
+        journal: every entry so far; the first says that the campaign has started.
         manifests: of both roles, each role's lowest number first.
     """
     return _Position(plan, journal, manifests).action()
@@ -194,8 +188,6 @@ class _Position:
         return self._opening() or self._iterations() or self._closing()
 
     def _opening(self) -> Action | None:
-        if not any(isinstance(entry, CampaignStarted) for entry in self._journal):
-            return Begin()
         bases: dict[Role, RevisionName] = {m.role: m.name for m in reversed(self._manifests) if m.parent is None}
         missing = tuple(role for role in ROLES if role not in bases)
         if missing:

@@ -1,8 +1,8 @@
 """Runs a command that dies with the thread that started it, even when that ends by SIGKILL.
 
-    python -m sparring.ops.guard [--log FILE] COMMAND [ARGUMENT ...]
+    python -m sparring.ops.guard [--append-to FILE] COMMAND [ARGUMENT ...]
 
-With a log, what the command prints is appended to that file. The kernel is asked for the signal (PR_SET_PDEATHSIG),
+What the command prints goes to the file, if one is named. The kernel is asked for the signal (PR_SET_PDEATHSIG),
 then the command takes over this process, keeping its pid. The request outlives the exec. It isn't inherited, so a
 command that starts others guards those as well.
 """
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     """Become the command in `arguments`."""
     if sys.platform == "linux":
         die_with_parent()
-    if arguments[0] == "--log":
+    if arguments[0] == "--append-to":
         file = os.open(arguments[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(file, 1)
         os.dup2(file, 2)

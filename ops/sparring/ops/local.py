@@ -164,7 +164,7 @@ class Local:
         ranks = self._config.phase(started.role).processes
         log = self._folder.log("trainer")
         # Each rank is guarded as well, so that the launcher's death takes it along, and its log has only its own words.
-        rank = python("sparring.ops.guard", "--log", str(log), *python("sparring.trainer", "--config", str(file)))
+        rank = python("sparring.ops.guard", "--append-to", str(log), *python("sparring.trainer", "--config", str(file)))
         launcher = python("torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "--no-python", *rank)
         command = replace(self._command("trainer", launcher), output=self._folder.log("launcher"))
         for _ in range(_CLEAN_EXITS):

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sparring.ledgers.entries import CampaignFinished, CampaignStarted, JournalEntry
 from sparring.ledgers.journal import Journal, JournalWriter
-from sparring.ops.campaign import Campaign
+from sparring.ops.campaign import Campaign, begin
 from sparring.ops.config import CampaignConfig
 from sparring.ops.curriculum import open_slice
 from sparring.ops.errors import NoCampaign
@@ -40,6 +40,9 @@ def conduct(config: CampaignConfig, folder: RunFolder, console: Console) -> Find
         writer = stack.enter_context(journal.writer())
         _log_to(folder, stack)
         entries = list(journal.entries())
+        if not entries:
+            entries = [begin(config)]
+            writer.append(entries[0])
         if not any(isinstance(entry, CampaignFinished) for entry in entries):
             try:
                 asyncio.run(_run(config, folder, console, writer, entries))
@@ -57,7 +60,7 @@ def recorded_config(folder: RunFolder) -> CampaignConfig:
     entries = Journal(folder.root, folder.campaign).entries()
     started = next((entry for entry in entries if isinstance(entry, CampaignStarted)), None)
     if started is None:
-        raise NoCampaign(f"the campaign in {folder.root} died before it had begun; remove the folder and run it anew")
+        raise NoCampaign(f"the campaign in {folder.root} died before it had begun; remove the folder and run it again")
     return CampaignConfig.model_validate(started.config)
 
 

@@ -23,8 +23,9 @@ class Status:
         waiting: what is being waited for; empty if nothing in particular.
         outcomes: matches of the phase by how they ended.
         measures: of the latest check.
-        episodes: seen by this run of the conductor.
+        episodes: played since the action began.
         began: monotonic clock at the start of this run, seconds.
+        acting: the same at the start of the action.
     """
 
     campaign: str
@@ -39,15 +40,17 @@ class Status:
     measures: Measures | None = None
     episodes: int = 0
     began: float = field(default_factory=time.monotonic)
+    acting: float = field(default_factory=time.monotonic)
 
     def begin(self, doing: str, steps: int = 0, step: int = 0) -> None:
         """Another action begins."""
         self.doing, self.step, self.steps, self.waiting = doing, step, steps, ""
         self.reward = self.asr = None
+        self.episodes, self.acting = 0, time.monotonic()
         self.outcomes.clear()
         self.say(doing)
 
     @property
     def rate(self) -> float:
-        """Episodes per second since this run began."""
-        return self.episodes / max(1e-9, time.monotonic() - self.began)
+        """Episodes per second since the action began."""
+        return self.episodes / max(1e-9, time.monotonic() - self.acting)
