@@ -59,7 +59,7 @@ class EditorRecipe(BaseModel):
     layers: int = Field(4, ge=1)
     heads: int = Field(8, ge=1)
     """Attention heads, 16 channels each."""
-    shift: float = Field(1.0, gt=0)
+    shift: float = Field(3.0, gt=0)
     """Of the sampling schedule: above 1 more steps are spent on high noise."""
     steps: int = Field(3_000, ge=1)
     batch: int = Field(48, ge=1)

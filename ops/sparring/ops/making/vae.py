@@ -36,13 +36,13 @@ class VaeRecipe(BaseModel):
     """Scenes that it is taught."""
     unshuffle: int = Field(4, ge=1)
     """Side of the pixel blocks that are folded into channels: most of the work is then done on a small grid."""
-    width: int = Field(48, ge=1)
+    width: int = Field(32, ge=1)
     """Channels at the highest resolution."""
     widths: tuple[int, ...] = (1, 2)
     """Multiples of `width` per level; each level after the first halves the resolution."""
-    blocks: int = Field(1, ge=1)
+    blocks: int = Field(2, ge=1)
     """Residual blocks per level."""
-    steps: int = Field(6_000, ge=1)
+    steps: int = Field(6_500, ge=1)
     batch: int = Field(32, ge=1)
     rate: float = Field(2e-3, gt=0)
     """Peak learning rate; a cosine takes it to a hundredth."""
