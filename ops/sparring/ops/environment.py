@@ -28,6 +28,8 @@ def child_environment(threads: int, bases: Iterable[str]) -> Mapping[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
+        # A crash below Python leaves its traceback in the log.
+        "PYTHONFAULTHANDLER": "1",
     }
     if all(Path(base).is_dir() for base in bases):
         variables["HF_HUB_OFFLINE"] = "1"
