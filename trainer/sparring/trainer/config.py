@@ -87,7 +87,9 @@ class Optimizer(_Model):
 class Engine(_Model):
     """How DeepSpeed runs it."""
 
-    zero_stage: Literal[0, 1, 2, 3] = 0
+    zero_stage: Literal[0, 1, 2] = 0
+    """What ranks share out: nothing, the optimizer's state, gradients as well. Not the weights (3), for then every
+    rank would have to call the module equally often, and how often depends on what it has to learn from."""
     bf16: bool = False
     """Train bfloat16 weights with float32 master copies; gradients add up in float32."""
     micro_batch: int = Field(64, ge=1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar, cast
@@ -78,12 +76,6 @@ class Engine:
         found, _ = self._engine.load_checkpoint(str(folder), tag=tag, load_module_strict=False)
         if found is None:
             raise FileNotFoundError(f"{folder}/{tag}: no checkpoint that DeepSpeed can load")
-
-    @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Within the block every rank has whole parameters (ZeRO-3 shares them out)."""
-        with deepspeed.zero.GatheredParameters(self._parameters, enabled=self._stage == 3):
-            yield
 
 
 def settings(config: EngineConfig, optimizer: OptimizerConfig) -> dict[str, object]:

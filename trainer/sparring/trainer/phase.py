@@ -124,9 +124,7 @@ class Phase:
         tag = f"{number:06d}" if step % config.checkpoint_every == 0 and step < config.steps else ""
         if tag:
             self._save(tag)
-        with self._engine.whole():
-            manifest = self._publish(batch, number, step, tag, health) if ranks.first else None
-        return ranks.tell(manifest)
+        return ranks.tell(self._publish(batch, number, step, tag, health) if ranks.first else None)
 
     def _save(self, tag: str) -> None:
         """Write a checkpoint, over what a trainer that was killed may have left under its tag."""
