@@ -39,6 +39,8 @@ class CallLog(Interceptor):
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
+        # Asked now: once the call is over the address lies in freed memory, and asking for it ends the process.
+        peer = call.context.peer()
         start = time.perf_counter()
         error: BaseException | None = None
         try:
@@ -47,16 +49,16 @@ class CallLog(Interceptor):
             error = raised
             raise
         finally:
-            _write(call, outcome(call, error), time.perf_counter() - start)
+            _write(call, peer, outcome(call, error), time.perf_counter() - start)
 
 
-def _write(call: Call, code: grpc.StatusCode, seconds: float) -> None:
+def _write(call: Call, peer: str, code: grpc.StatusCode, seconds: float) -> None:
     write = _log.info if code is grpc.StatusCode.OK else _log.warning
     write(
         "call",
         method=call.method,
         caller=caller(),
-        peer=call.context.peer(),
+        peer=peer,
         code=code.name,
         details=call.context.details() or "",
         seconds=round(seconds, 6),
