@@ -51,6 +51,10 @@ class RunFolder:
     def report(self) -> Path:
         return self.root / "report.html"
 
+    @property
+    def picture(self) -> Path:
+        return self.root / "match.png"
+
     def config(self, process: str) -> Path:
         """The resolved configuration of a process."""
         return self.own / "processes" / f"{process}.json"

@@ -11,6 +11,7 @@ from sparring.ops.findings import Findings
 from sparring.ops.folder import RunFolder
 from sparring.ops.report.gallery import Exhibit, exhibit, telling
 from sparring.ops.report.page import render
+from sparring.ops.report.picture import draw
 from sparring.ops.summary import summarise
 
 EXHIBITS = 8
@@ -18,7 +19,7 @@ EXHIBITS = 8
 
 
 def write_reports(folder: RunFolder) -> Findings:
-    """Write `summary.json` and `report.html` into the folder of the run.
+    """Write `summary.json`, `report.html` and, once edits have been answered, `match.png` into the folder of the run.
 
     Raises:
         NoCampaign: it has not begun.
@@ -26,7 +27,10 @@ def write_reports(folder: RunFolder) -> Findings:
     assembly = Assembly(folder)
     found = assembly.findings()
     _write(folder.summary, summarise(found).model_dump_json(indent=2) + "\n")
-    _write(folder.report, render(found, _gallery(assembly, found)))
+    exhibits = _gallery(assembly, found)
+    _write(folder.report, render(found, exhibits))
+    if exhibits:
+        folder.picture.write_bytes(draw(exhibits[0]))
     return found
 
 

@@ -103,7 +103,8 @@ def test_disturbed_pixels_stay_close() -> None:
     changed = disturb(np.random.default_rng(0), pixels)
     difference = np.abs(changed.astype(int) - pixels).mean(axis=(1, 2, 3))
     assert changed.dtype == np.uint8
-    assert (difference > 0.5).all() and (difference < 30).all()
+    assert (difference > 0.5).all()
+    assert (difference < 30).all()
 
 
 def test_the_rate_rises_and_falls() -> None:

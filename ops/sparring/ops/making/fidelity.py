@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label
 
-from sparring.referee.integrity import similarity
+from sparring.referee.similarity import similarity
 from sparring.samples.sample import Box
 from sparring.samples.shapes import COLOURS, SHAPES, Colour, Item, sprite
 
