@@ -24,9 +24,14 @@ from sparring.referee.service import RULES
 from sparring.samples.images import decode, encode_png
 from sparring.samples.sample import Sample
 from sparring.samples.shapes import Shapes, World
+from sparring.serving import statuses
+from sparring.serving.deadlines import Deadlines
 from sparring.serving.errors import QueueFull
-from sparring.serving.runner import Runner, Service
+from sparring.serving.interceptor import Interceptor
+from sparring.serving.mapping import Mapping
+from sparring.serving.metrics import CallMetrics
 from sparring.serving.tensors import to_proto
+from sparring.serving.validation import Validation
 from sparring.v1 import (
     attacker_pb2,
     attacker_pb2_grpc,
@@ -42,6 +47,8 @@ MARK = (255, 0, 255)
 """Colour of what confuses the defender."""
 ATTACKER, DEFENDER = "c/attacker/000001", "c/defender/000002"
 DIGEST = "ab" * 32
+SAMPLE = Shapes(World(bystanders=(1, 1)), 0, "referee").sample(0)
+KNOWN = SAMPLE.options[SAMPLE.answer]
 FLOATS = np.linspace(0, 1, 3 * 4 * 2, dtype=np.float32)
 
 
@@ -60,7 +67,7 @@ class Painter(attacker_pb2_grpc.AttackerServicer):
         self.status: grpc.StatusCode | None = None
         self.kind = attacker_pb2.EDIT_KIND_SEMANTIC
 
-    async def Edit(
+    async def Edit(  # noqa: N802  # gRPC's name
         self, request: attacker_pb2.EditRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[attacker_pb2.EditResponse]:
         self.calls += 1
@@ -90,11 +97,14 @@ class Painter(attacker_pb2_grpc.AttackerServicer):
             box = boxes[0]
             canvas[int(box.y) : int(box.y + box.height), int(box.x) : int(box.x + box.width)] = 128
         if word == "mark":
-            rng, (x, y) = np.random.default_rng(seed), (0, 0)
-            while any(abs(x - b.x - b.width / 2) < 16 and abs(y - b.y - b.height / 2) < 16 for b in boxes):
-                x, y = rng.integers(0, canvas.shape[0] - 4, 2)
+            places = np.random.default_rng(seed).integers(0, canvas.shape[0] - 4, (100, 2))
+            x, y = next(place for place in places.tolist() if not any(near(*place, box) for box in boxes))
             canvas[y : y + 4, x : x + 4] = MARK
         return encode_png(canvas)
+
+
+def near(x: int, y: int, box: sample_pb2.Box) -> bool:
+    return abs(x - box.x - box.width / 2) < 16 and abs(y - box.y - box.height / 2) < 16
 
 
 def trajectory() -> attacker_pb2.Trajectory:
@@ -112,7 +122,7 @@ class Pupil(defender_pb2_grpc.DefenderServicer):
 
     def __init__(self) -> None:
         self.key: dict[str, str] = {}
-        """The right option, by question."""
+        """The right option, by question; by default that of the fixture `sample`."""
         self.asked: list[tuple[str, bool]] = []
         """Of each call, the question and whether a mark was seen."""
         self.slips = 1 << 30
@@ -126,7 +136,7 @@ class Pupil(defender_pb2_grpc.DefenderServicer):
         self.release.set()
         self.entered = asyncio.Event()
 
-    async def Answer(
+    async def Answer(  # noqa: N802  # gRPC's name
         self, request: defender_pb2.AnswerRequest, context: grpc.aio.ServicerContext
     ) -> defender_pb2.AnswerResponse:
         question, *lines = request.prompt.splitlines()
@@ -140,7 +150,7 @@ class Pupil(defender_pb2_grpc.DefenderServicer):
         self.entered.set()
         await self.release.wait()
         letters = {line[4:]: line[1] for line in lines if line.startswith("(")}
-        right = letters.pop(self.key[question])
+        right = letters.pop(self.key.get(question, KNOWN))
         wrong = next(iter(letters.values()))
         errors = request.count if question in self.baffled else self.slips if marked else 0
         answers = [answer(wrong if index < errors else right) for index in range(request.count)]
@@ -192,27 +202,27 @@ Open = Callable[..., AbstractAsyncContextManager[Ring]]
 @pytest.fixture
 def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Start all three: `async with ring(call_seconds=0.5) as it`."""
-    impatient = {**client_channel.RETRY_POLICY, "initialBackoff": "0.001s", "maxBackoff": "0.01s"}
+    impatient = {**client_channel.RETRY_POLICY, "initialBackoff": "0.02s", "maxBackoff": "0.05s"}
     monkeypatch.setattr(client_channel, "RETRY_POLICY", impatient)
 
     @asynccontextmanager
     async def start(**settings: object) -> AsyncIterator[Ring]:
         painter, pupil, registry = Painter(), Pupil(), CollectorRegistry()
         async with AsyncExitStack() as stack:
-            attacker = await stack.enter_async_context(serving("Attacker", painter))
-            defender = await stack.enter_async_context(serving("Defender", pupil))
-            config = RefereeConfig(
-                storage=Storage(root=str(tmp_path)),
-                attacker=attacker,
-                defender=defender,
-                **settings,  # type: ignore[arg-type]
+            mapping = Mapping({**statuses.RULES, **RULES})
+            attacker = await stack.enter_async_context(
+                serving(lambda server: attacker_pb2_grpc.add_AttackerServicer_to_server(painter, server))
             )
+            defender = await stack.enter_async_context(
+                serving(lambda server: defender_pb2_grpc.add_DefenderServicer_to_server(pupil, server), mapping)
+            )
+            storage = Storage(root=str(tmp_path))
+            config = RefereeConfig(storage=storage, attacker=attacker, defender=defender, **settings)  # type: ignore[arg-type]
             service = await stack.enter_async_context(open_referee(config, registry))
-            runner = Runner(config.serving, [service], registry=registry, rules=RULES)
-            addresses = await runner.start()
-            stack.push_async_callback(runner.drain)
+            around = (CallMetrics(registry), mapping, Deadlines(60), Validation())
+            address = await stack.enter_async_context(serving(service.join, *around))
             stack.callback(pupil.release.set)
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(addresses.grpc))
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
             stub = referee_pb2_grpc.RefereeStub(channel)
             yield Ring(painter, pupil, EpisodeLedger(tmp_path), stub, registry)
 
@@ -220,20 +230,19 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
 
 
 @asynccontextmanager
-async def serving(name: str, servicer: Painter | Pupil) -> AsyncIterator[str]:
-    """The address of a server with an opponent."""
-    module, stubs = (attacker_pb2, attacker_pb2_grpc) if name == "Attacker" else (defender_pb2, defender_pb2_grpc)
-    join = getattr(stubs, f"add_{name}Servicer_to_server")
-    service = Service(module.DESCRIPTOR.services_by_name[name], lambda server: join(servicer, server))
-    runner = Runner(RefereeConfig(attacker="-", defender="-").serving, [service], registry=CollectorRegistry())
-    addresses = await runner.start()
-    yield addresses.grpc
-    await runner.drain()
+async def serving(join: Callable[[grpc.aio.Server], None], *interceptors: Interceptor) -> AsyncIterator[str]:
+    """The address of a server, which has no ports but this one."""
+    server = grpc.aio.server(interceptors=interceptors)
+    join(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(0)
 
 
 @pytest.fixture
 def sample() -> Sample:
-    return Shapes(World(bystanders=(1, 1)), 0, "referee").sample(0)
+    return SAMPLE
 
 
 @pytest.fixture

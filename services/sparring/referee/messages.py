@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from sparring.ledgers.records import EpisodeRecord, Learner, Outcome, Purpose
+from sparring.ledgers.records import Learner, Outcome, Purpose
 from sparring.referee.match import Match
 from sparring.referee.measures import Report
+from sparring.referee.rewards import has_signal
 from sparring.referee.statistics import Share
 from sparring.referee.terms import CONTROL, Attack, Terms
 from sparring.samples.sample import Box, Sample, Target
@@ -17,8 +18,6 @@ LEARNERS = {
     referee_pb2.LEARNER_DEFENDER: Learner.DEFENDER,
     referee_pb2.LEARNER_NONE: Learner.NONE,
 }
-LEAST_SIGNAL, MOST_SIGNAL = 0.01, 0.99
-"""Means of a group's rewards between which it can teach (DAPO's dynamic sampling)."""
 
 
 def to_sample(message: sample_pb2.Sample) -> Sample:
@@ -80,22 +79,17 @@ def to_played(match: Match, match_id: str) -> referee_pb2.Played:
     rewards = [reward for episode in episodes for reward in episode.rewards]
     answers = [answer for episode in episodes for answer in episode.answers]
     edits = [episode for episode in episodes if episode.edit_id is not None]
+    groups = [list(group) for _, group in groupby(episodes, key=lambda episode: episode.group_id)]
     return referee_pb2.Played(
         group_id=match_id,
         outcome=outcome(match),
         reward_mean=sum(rewards) / len(rewards) if rewards else 0.0,
-        signal=any(has_signal(list(group)) for _, group in groupby(episodes, key=lambda episode: episode.group_id)),
+        signal=any(has_signal([reward for episode in group for reward in episode.rewards]) for group in groups),
         edits=len(edits),
         valid=sum(episode.outcome is Outcome.PLAYED for episode in edits),
         failure_rate=sum(not answer.correct for answer in answers) / len(answers) if answers else 0.0,
         error=next((episode.error for episode in episodes if episode.error), ""),
     )
-
-
-def has_signal(group: list[EpisodeRecord]) -> bool:
-    """Whether the rewards of one group differ, and their mean is neither so low nor so high that nothing is learnt."""
-    rewards = [reward for episode in group for reward in episode.rewards]
-    return len(set(rewards)) > 1 and LEAST_SIGNAL < sum(rewards) / len(rewards) < MOST_SIGNAL
 
 
 def outcome(match: Match) -> referee_pb2.Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,14 +64,15 @@ class Sample:
 
     @cached_property
     def digest(self) -> SampleDigest:
-        """Content address of the sample: equal for equal questions, whatever their source."""
-        asked = [
-            self.question,
-            self.options,
-            self.answer,
-            [(t.name, t.box.x, t.box.y, t.box.width, t.box.height) for t in self.targets],
-        ]
+        """Content address of the sample: equal for equal questions, whatever their source, and whether they came as a
+        message (where boxes are of single precision) or not."""
+        asked = [self.question, self.options, self.answer, [(t.name, *single(t.box)) for t in self.targets]]
         return SampleDigest(hashlib.sha256(self.image + json.dumps(asked).encode()).hexdigest())
+
+
+def single(box: Box) -> tuple[float, ...]:
+    """A box in single precision."""
+    return struct.unpack("<4f", struct.pack("<4f", box.x, box.y, box.width, box.height))
 
 
 class SampleSource(Protocol):
