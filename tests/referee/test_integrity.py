@@ -22,7 +22,7 @@ from sparring.samples.sample import Box, Target
 from sparring.samples.shapes import COLOURS, SHAPES, Item, Scene, Shapes, World, ask, fits, render
 
 WORLD = World(bystanders=(0, 3), grounds=("plain", "graded", "striped"))
-SCENES = 100
+SCENES = 60
 CONFIG = IntegrityConfig()
 
 
