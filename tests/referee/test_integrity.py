@@ -102,7 +102,7 @@ def verdicts() -> Verdicts:
         ("recolour", 0.02),
         ("remove", 0.0),
         # Much of a target's box is ground, so that a very different one can't be told from damage.
-        ("ground", 0.35),
+        ("ground", 0.4),
     ],
 )
 def test_what_is_legal_is_seldom_rejected(verdicts: Verdicts, kind: str, bar: float) -> None:
