@@ -14,12 +14,13 @@ from sparring.policies.policy import Edited, Order
 from sparring.serving.batching import Batcher
 from sparring.serving.config import QueueConfig
 from sparring.serving.queue_metrics import QueueMetrics
+from sparring.serving.reconciler import Installs
 
 Pixels = NDArray[np.uint8]
 
 
-class Edits(Protocol):
-    """The part of a policy that edits. `control` takes and gives uint8 [height, width, 3]."""
+class Edits(Installs, Protocol):
+    """The part of a policy that edits, under the revision called `name`, and makes controls."""
 
     def rollout(self, acts: Sequence[Order], sampling: EditSampling, name: str) -> list[list[Edited]]: ...
 

@@ -8,21 +8,25 @@ from collections.abc import AsyncIterator
 import grpc
 import numpy as np
 
-from sparring.attacker.batches import Job, Pixels
+from sparring.attacker.batches import Edits, Job, Pixels, gather
 from sparring.attacker.config import AttackerConfig
 from sparring.attacker.controls import Controls
 from sparring.attacker.messages import learned_edit, procedural_edit, to_sampling, to_targets
 from sparring.attacker.procedural import UnknownAttack, find_attack
 from sparring.attacker.space import NoRoom
+from sparring.ledgers.weights import WeightsLedger
 from sparring.policies.policy import Edited, Order
 from sparring.samples.images import BadImage, decode, encode_png
 from sparring.serving.batching import Batcher
 from sparring.serving.deadlines import deadline
 from sparring.serving.interceptor import Context
+from sparring.serving.metrics import new_registry
+from sparring.serving.queue_metrics import QueueMetrics
 from sparring.serving.reconciler import Bound, Reconciler
+from sparring.serving.runner import Service, serve
 from sparring.serving.statuses import Rule, Rules
 from sparring.v1 import attacker_pb2
-from sparring.v1.attacker_pb2_grpc import AttackerServicer
+from sparring.v1.attacker_pb2_grpc import AttackerServicer, add_AttackerServicer_to_server
 
 RULES: Rules = {
     BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image"),
@@ -32,6 +36,21 @@ RULES: Rules = {
 """How this room's exceptions are told."""
 
 Replies = AsyncIterator[attacker_pb2.EditResponse]
+
+
+async def serve_policy(policy: Edits, config: AttackerConfig) -> None:
+    """Serve `policy` until SIGTERM."""
+    registry, ledger = new_registry(), WeightsLedger(config.storage.root)
+    async with (
+        Reconciler(ledger, policy, "attacker", config.weights, registry) as reconciler,
+        gather(policy, config.queue, QueueMetrics(registry, "edits")) as queue,
+    ):
+        servicer = AttackerService(config, queue, reconciler)
+        attacker = Service(
+            attacker_pb2.DESCRIPTOR.services_by_name["Attacker"],
+            lambda server: add_AttackerServicer_to_server(servicer, server),
+        )
+        await serve(config.serving, [attacker], registry=registry, reconciler=reconciler, rules=RULES)
 
 
 class AttackerService(AttackerServicer):

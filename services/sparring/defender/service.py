@@ -9,6 +9,8 @@ from typing import Protocol
 
 import grpc
 
+from sparring.defender.config import DefenderConfig
+from sparring.ledgers.weights import WeightsLedger
 from sparring.policies.config import AnswerSampling
 from sparring.policies.policy import Ask, Reply
 from sparring.samples.images import BadImage, decode
@@ -16,20 +18,22 @@ from sparring.serving.batching import Batcher
 from sparring.serving.config import QueueConfig, ServingConfig
 from sparring.serving.deadlines import deadline
 from sparring.serving.interceptor import Context
+from sparring.serving.metrics import new_registry
 from sparring.serving.queue_metrics import QueueMetrics
-from sparring.serving.reconciler import Reconciler
+from sparring.serving.reconciler import Installs, Reconciler
+from sparring.serving.runner import Service, serve
 from sparring.serving.statuses import Rule, Rules
 from sparring.serving.tensors import to_proto
 from sparring.serving.weights import to_revision
 from sparring.v1 import defender_pb2
-from sparring.v1.defender_pb2_grpc import DefenderServicer
+from sparring.v1.defender_pb2_grpc import DefenderServicer, add_DefenderServicer_to_server
 
 RULES: Rules = {BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image")}
 """How this room's exceptions are told."""
 
 
-class Answers(Protocol):
-    """The part of a policy that answers."""
+class Answers(Installs, Protocol):
+    """The part of a policy that answers, under the revision called `name`."""
 
     def rollout(self, acts: Sequence[Ask], sampling: AnswerSampling, name: str) -> list[list[Reply]]: ...
 
@@ -57,6 +61,21 @@ def gather(policy: Answers, config: QueueConfig, metrics: QueueMetrics) -> Batch
         config=config,
         metrics=metrics,
     )
+
+
+async def serve_policy(policy: Answers, config: DefenderConfig) -> None:
+    """Serve `policy` until SIGTERM."""
+    registry, ledger = new_registry(), WeightsLedger(config.storage.root)
+    async with (
+        Reconciler(ledger, policy, "defender", config.weights, registry) as reconciler,
+        gather(policy, config.queue, QueueMetrics(registry, "answers")) as queue,
+    ):
+        servicer = DefenderService(config.serving, queue, reconciler)
+        defender = Service(
+            defender_pb2.DESCRIPTOR.services_by_name["Defender"],
+            lambda server: add_DefenderServicer_to_server(servicer, server),
+        )
+        await serve(config.serving, [defender], registry=registry, reconciler=reconciler, rules=RULES)
 
 
 class DefenderService(DefenderServicer):
