@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sparring.client.client import AioClient
 from sparring.ledgers.entries import PhaseStarted
 from sparring.ledgers.episodes import EpisodeLedger
+from sparring.ledgers.records import RevisionName
 from sparring.ledgers.revision import Role
 from sparring.ledgers.weights import WeightsLedger
-from sparring.ops.aim import Aim
 from sparring.ops.config import CampaignConfig
 from sparring.ops.folder import RunFolder
 from sparring.ops.status import Status
+from sparring.v1 import referee_pb2, revision_pb2
+
+
+class Plays(Protocol):
+    """A referee; see `sparring.client.client.AioClient`."""
+
+    def play(self, request: referee_pb2.PlayRequest, *, seconds: float) -> AsyncIterator[referee_pb2.PlayResponse]: ...
+
+    def check(
+        self, request: referee_pb2.CheckRequest, *, seconds: float
+    ) -> AsyncIterator[referee_pb2.CheckResponse]: ...
+
+
+class Serves(Protocol):
+    """A service that can be told what to serve; see `sparring.ops.aim.Aim`."""
+
+    async def set(self, active: RevisionName, resident: Sequence[RevisionName] = ()) -> revision_pb2.Revision: ...
 
 
 class Trains(Protocol):
@@ -48,8 +64,8 @@ class House:
     folder: RunFolder
     episodes: EpisodeLedger
     weights: WeightsLedger
-    referee: AioClient
-    aims: Mapping[Role, Aim]
+    referee: Plays
+    aims: Mapping[Role, Serves]
     train: Trains
     publish_bases: PublishesBases
     status: Status

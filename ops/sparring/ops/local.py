@@ -37,6 +37,8 @@ from sparring.serving.config import ServingConfig
 from sparring.trainer.config import TrainerConfig
 
 ConfigT = TypeVar("ConfigT", bound=ServerConfig)
+MATCHES = 256
+"""Matches that the referee plays at the same time, at least."""
 _CLEAN_EXITS = 3
 """Times that a trainer may end well without having done all its steps, as it does when somebody else stops it."""
 
@@ -107,7 +109,7 @@ class Local:
         return self._server(role, defender, ready)
 
     def _referee(self, found: Mapping[Role, str]) -> RefereeConfig:
-        part = self._config.referee
+        part, phases = self._config.referee, [self._config.phase(role) for role in ROLES]
         return RefereeConfig(
             serving=self._serving(part.serving, "referee"),
             storage=self._folder.storage,
@@ -117,6 +119,7 @@ class Local:
             rewards=part.rewards,
             dataset_roots=self._config.data.roots,
             option_seed=part.option_seed,
+            matches=max(MATCHES, *((phase.max_staleness + 1) * phase.groups for phase in phases)),
             check_window=part.check_window,
             judges=part.judges,
         )

@@ -31,13 +31,12 @@ from sparring.v1 import referee_pb2, revision_pb2
 
 _POLL_SECONDS = 0.1
 _EXPIRE_EVERY = 16
-_RETRY = (
+_AWAY = (
     grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.DEADLINE_EXCEEDED,
 )
-"""The match was not played, and the same one may be tried again."""
+"""Somebody is away or has not loaded its revision yet; the same match may be tried again."""
 _log = structlog.get_logger(__name__)
 
 
@@ -190,11 +189,24 @@ class Training:
             try:
                 return await self._ask(plays, slot, sample, learner), RevisionName(learner.name)
             except Refused as error:
-                self._fail(f"{sample.source}: {error}" if error.code not in _RETRY else str(error))
-                if error.code not in _RETRY:
-                    return None, RevisionName(learner.name)
-                wait = error.retry_seconds or self._patience.wait_seconds()
+                wait = self._refused(error, sample)
+            if wait is None:
+                return None, RevisionName(learner.name)
             await asyncio.sleep(wait)
+
+    def _refused(self, error: Refused, sample: Sample) -> float | None:
+        """When to ask again; None where it is the sample that is refused. A full queue is no failure.
+
+        Raises:
+            PlayFailed: nothing has succeeded since long.
+        """
+        if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return error.retry_seconds or 1.0
+        if error.code in _AWAY:
+            self._fail(str(error))
+            return error.retry_seconds or self._patience.wait_seconds()
+        self._fail(f"{sample.source}: {error}")
+        return None
 
     async def _ask(self, plays: Plays, slot: int, sample: Sample, learner: revision_pb2.Revision) -> referee_pb2.Played:
         request = plays.request(slot, sample, learner)
