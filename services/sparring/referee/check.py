@@ -126,12 +126,10 @@ class Check:
         attempts = {bout.terms.match_id: self._attempts(bout.terms) for each in bouts for bout in each}
         last = {name: groups[-1] for name, groups in attempts.items() if groups}
         found = self._table.find(last.values())
-        edits = self._table.edits([name for each in bouts for bout in each for name in recorded(bout.view)])
-        return [
+        known = [
             [
                 replace(
                     bout,
-                    view=replayed(bout.view, edits),
                     attempts=len(attempts[bout.terms.match_id]),
                     episodes=found.get(last.get(bout.terms.match_id, GroupId("")), ()),
                 )
@@ -139,6 +137,10 @@ class Check:
             ]
             for each in bouts
         ]
+        # Images are large: only those are read that will be shown.
+        open_ = [bout for each in known for bout in each if not bout.settled]
+        edits = self._table.edits([name for bout in open_ for name in recorded(bout.view)])
+        return [[replace(bout, view=replayed(bout.view, edits)) for bout in each] for each in known]
 
     def _attempts(self, terms: Terms) -> list[GroupId]:
         """Groups of the attempts that are in the ledger."""
