@@ -113,4 +113,4 @@ class Patience:
     def wait_seconds(self) -> float:
         """0 while things go well; grows to a second once hundreds came to nothing, and faster if matches fail."""
         idle = min(0.001 * max(0, self.fruitless - 100), 1.0)
-        return max(idle, min(0.1 * 2**self.failed, 10.0) if self.failed else 0.0)
+        return max(idle, min(0.1 * 2**self.failed, 3.0) if self.failed else 0.0)
