@@ -29,12 +29,19 @@ class Service(weights_pb2_grpc.WeightsServicer):
     loading: int = 2
     refuse: grpc.StatusCode | None = None
     told: list[weights_pb2.SetTargetRequest] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    called: int = 0
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     async def SetTarget(  # noqa: N802  # gRPC's name
         self, request: weights_pb2.SetTargetRequest, context: Any
     ) -> weights_pb2.SetTargetResponse:
         if self.refuse is not None:
             await context.abort(self.refuse, "no")
+        self.called += 1
+        await self.open.wait()
         self.told.append(request)
         return weights_pb2.SetTargetResponse()
 
@@ -109,3 +116,20 @@ async def test_a_service_that_comes_back_is_told_again(aim: Aim) -> None:
         await aim.connect(address)
         await asyncio.wait_for(waiting, 10)
     assert [target.active.name for target in service.told] == [A0]
+
+
+async def test_an_old_target_never_comes_after_a_new_one(aim: Aim) -> None:
+    """The service is back and is just being told its old target when the next revision is there."""
+    service = Service(loading=0)
+    async with serving(service) as address:
+        await aim.connect(address)
+        await aim.set(A0)
+        service.open.clear()
+        again = asyncio.create_task(aim.connect(address))
+        while service.called < 2:
+            await asyncio.sleep(0.001)
+        newer = asyncio.create_task(aim.set(A1))
+        await asyncio.sleep(0)
+        service.open.set()
+        await asyncio.wait_for(asyncio.gather(again, newer), 10)
+    assert [target.active.name for target in service.told] == [A0, A0, A1]

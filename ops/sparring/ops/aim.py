@@ -42,6 +42,7 @@ class Aim:
         self._channel: grpc.aio.Channel | None = None
         self._weights: weights_pb2_grpc.WeightsStub | None = None
         self._target: weights_pb2.SetTargetRequest | None = None
+        self._sending = asyncio.Lock()
 
     async def connect(self, address: str) -> None:
         """Where the service listens. Called each time it has started; the last target is sent again."""
@@ -50,7 +51,7 @@ class Aim:
             self._weights = weights_pb2_grpc.WeightsStub(self._channel)
         if self._target is not None:
             _log.info("target sent again", service=self._service, active=self._target.active.name)
-            await self._send(self._target)
+            await self._send()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -66,18 +67,21 @@ class Aim:
         others = [pin(self._ledger, name) for name in dict.fromkeys(resident) if name != active]
         target = weights_pb2.SetTargetRequest(active=pin(self._ledger, active), resident=others)
         self._target = target
-        await self._send(target)
+        await self._send()
         await self._arrive(target)
         return target.active
 
-    async def _send(self, target: weights_pb2.SetTargetRequest) -> None:
+    async def _send(self) -> None:
+        """Tell the service its target. One call at a time, and always the latest: an older one must not come after."""
         assert self._weights is not None, f"{self._service} is not connected"
         while True:
-            try:
-                await self._weights.SetTarget(target, timeout=_CALL_SECONDS)
-                return
-            except grpc.aio.AioRpcError as error:
-                self._pass(error)
+            async with self._sending:
+                assert self._target is not None
+                try:
+                    await self._weights.SetTarget(self._target, timeout=_CALL_SECONDS)
+                    return
+                except grpc.aio.AioRpcError as error:
+                    self._pass(error)
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _arrive(self, target: weights_pb2.SetTargetRequest) -> None:
