@@ -75,10 +75,15 @@ class Arena:
             draft = Draft(campaign=CAMPAIGN, role="defender", number=0, layout=layout, base=self.policy.base)
             self.weights.publish(Path(folder), draft)
 
+    def defender(self, name: RevisionName) -> Mllm:
+        """A service's policy that has the revision."""
+        service = Mllm(self.policy.model_copy(update={"adapter": None}))
+        service.install(name, self.weights.fetch(name, None, self.root / "cache"))
+        return service
+
     def play(self, many: int, revision: RevisionName = FIRST, **changes: object) -> list[GroupId]:
         """Append groups of answers by a revision, each about another image, every third about an original."""
-        service = Mllm(self.policy.model_copy(update={"adapter": None}))
-        service.install(revision, self.weights.fetch(revision, None, self.root / "cache"))
+        service = self.defender(revision)
         rng = np.random.default_rng(self.played)
         images = rng.integers(0, 256, (many, 32, 32, 3), dtype=np.uint8)
         asks = [Ask(image, PROMPTS[index % 2], seed=index, count=ANSWERS) for index, image in enumerate(images)]

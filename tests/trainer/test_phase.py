@@ -13,8 +13,12 @@ from transformers import AutoModelForImageTextToText
 
 from sparring.ledgers.lock import exclusive
 from sparring.policies.config import Adapter, MllmConfig
+from sparring.policies.mllm import Mllm
+from sparring.trainer.config import Dapo
 from sparring.trainer.errors import Busy, Diverged, Mismatch, Starved
-from tests.trainer.conftest import FIRST, Arena, apart
+from sparring.trainer.feed import TrainGroup
+from sparring.trainer.sides.answers import Answers
+from tests.trainer.conftest import FIRST, SAMPLING, Arena, apart
 
 ADAPTER = Adapter(rank=4, alpha=8, targets=("q_proj", "v_proj"))
 
@@ -44,6 +48,20 @@ def test_health_is_in_the_manifest(arena: Arena) -> None:
     assert second.metrics["seconds_publish"] > 0
     for name in ("entropy", "grad_norm", "loss", "tokens_per_second"):
         assert np.isfinite(first.metrics[name])
+
+
+def test_what_was_rewarded_becomes_likelier(arena: Arena) -> None:
+    newest = arena.train(steps=1, optimizer={"rate": 1e-4})[0]
+    learner = Mllm(arena.policy)
+    learner.adopt(arena.weights.fetch(newest.name, None, arena.root / "cache"))
+    groups = arena.ledger.get_groups(newest.consumed)
+    taken = [TrainGroup(key, groups[key], lag=0) for key in newest.consumed]
+    rows = Answers(learner, arena.ledger, SAMPLING, Dapo()).rows(taken, range(2), step=1)
+    with torch.no_grad():
+        scored = learner.logprob([row.ask for row in rows], [row.reply for row in rows], SAMPLING)
+    after = (scored.logprob * scored.mask).sum(1).numpy()
+    gain = after - np.array([row.reply.logprobs.sum() for row in rows])
+    assert np.corrcoef(gain, [row.advantage for row in rows])[0, 1] > 0.7
 
 
 def test_a_phase_that_is_done_is_left_alone(arena: Arena) -> None:

@@ -54,9 +54,7 @@ def load_edits(
     }
     missing = [name for name in ids if name not in paths]
     if missing:
-        raise Unusable(
-            f"no trajectory of edit {missing[0]} ({len(missing)} in all); was it asked for, or has it expired?"
-        )
+        raise Unusable(f"edit {missing[0]} ({len(missing)} in all) has no trajectory: never recorded, or expired")
     rows = []
     for group, values in zip(groups, weights, strict=True):
         for episode, value in zip(group.episodes, values, strict=True):

@@ -53,7 +53,7 @@ class EditsByNft:
         rows = [
             noised(
                 row.order,
-                torch.from_numpy(row.edited.trajectory.final),
+                torch.tensor(row.edited.trajectory.final),
                 self._config.draws,
                 row.weight,
                 *(self._seed, step, row.order.seed),
