@@ -161,6 +161,19 @@ def test_own_data_is_split(tmp_path: Path) -> None:
     assert [sample.question for sample in seen] == ["number 2?", "number 3?", "number 4?"]
 
 
+def test_bad_rows_of_one_s_own_data_are_named(tmp_path: Path) -> None:
+    write_questions(tmp_path, 4)
+    with (tmp_path / "questions.jsonl").open("a") as file:
+        file.write('\n{"image": "gone.png", "question": "q", "options": ["a", "b"], "answer": 0}')
+    told: list[str] = []
+    load_campaign(
+        preset="test", file=None, data=str(tmp_path), settings=["attacker.policy.base=hub/id"], tell=told.append
+    )
+    assert told[0].endswith("2 of 4 samples are measured with, the others trained on")
+    assert "line 5" in told[1]
+    assert "gone.png" in told[1]
+
+
 def test_one_sample_of_one_s_own_is_not_enough(tmp_path: Path) -> None:
     write_questions(tmp_path, 1)
     with pytest.raises(UserError, match="has 1 samples; two are the least"):

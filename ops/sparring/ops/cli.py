@@ -76,7 +76,9 @@ def run(
 
     if preset is None and config is None:
         preset = "demo"
-    loaded = load_campaign(preset=preset, file=config, data=data, settings=settings or [])
+    loaded = load_campaign(
+        preset=preset, file=config, data=data, settings=settings or [], tell=lambda line: typer.echo(line, err=True)
+    )
     if dry_run:
         typer.echo(loaded.model_dump_json(indent=2))
         return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
@@ -13,14 +14,31 @@ from sparring.ops.errors import NoCampaign, UserError
 from sparring.ops.folder import RunFolder
 from sparring.ops.layering import Layers, Tree
 
+if TYPE_CHECKING:
+    from sparring.samples.sample import SampleSource
+
 _MOST = 100_000
 """Samples of a user's dataset that are counted; more are not told apart."""
+_NAMED = 5
+"""Bad rows that are told one by one."""
 
 
 def load_campaign(
-    *, preset: str | None, file: Path | None, data: str | None, settings: Sequence[str]
+    *,
+    preset: str | None,
+    file: Path | None,
+    data: str | None,
+    settings: Sequence[str],
+    tell: Callable[[str], None] = lambda line: None,
 ) -> CampaignConfig:
     """The configuration of all layers together: preset, file, `data`, environment, settings.
+
+    Args:
+        preset: name of one that is shipped.
+        file: TOML.
+        data: a user's own file or folder of questions.
+        settings: `a.b=value` each.
+        tell: told what was passed over in `data`.
 
     Raises:
         InvalidConfig: a setting is unknown or wrong.
@@ -32,7 +50,7 @@ def load_campaign(
     if file is not None:
         layers.add_file(file)
     if data is not None:
-        layers.add(_data_layer(data, layers.tree), f"--data {data}")
+        layers.add(_data_layer(data, layers.tree, tell), f"--data {data}")
     layers.add_environment()
     layers.add_settings(settings)
     config = layers.build(CampaignConfig)
@@ -55,12 +73,11 @@ def check_bases(config: CampaignConfig) -> None:
             )
 
 
-def _data_layer(data: str, under: Tree) -> Tree:
+def _data_layer(data: str, under: Tree, tell: Callable[[str], None]) -> Tree:
     """Settings for a user's own dataset: its first samples are the suite, the others are trained on."""
     from sparring.ops.config import Slice
     from sparring.ops.curriculum import count_samples, open_slice
     from sparring.samples.catalog import BadDataset, sniff
-    from sparring.samples.reader import Reader
 
     path = Path(data).expanduser()
     try:
@@ -69,12 +86,13 @@ def _data_layer(data: str, under: Tree) -> Tree:
         raise UserError(str(error)) from error
     roots: list[JsonValue] = [str((path if path.is_dir() else path.parent).resolve())]
     source = open_slice(Slice(uri=uri), [str(root) for root in roots])
-    count = count_samples(source, _MOST)
+    count, skipped = count_samples(source, _MOST), _skipped(source)
     if count < 2:
-        skipped = source.report.skipped[:5] if isinstance(source, Reader) else []
-        why = "".join(f"\n  skipped: {row}" for row in skipped)
+        why = "".join(f"\n  {line}" for line in skipped)
         raise UserError(f"{data} has {count} samples; two are the least: one to learn from, one to measure with{why}")
     suite = min(_wanted(under), count // 2)
+    for line in (f"{data}: {suite} of {count} samples are measured with, the others trained on", *skipped):
+        tell(line)
     return {
         "data": {
             "roots": roots,
@@ -83,6 +101,18 @@ def _data_layer(data: str, under: Tree) -> Tree:
         },
         "suite": {"samples": suite, "clean_samples": 0},
     }
+
+
+def _skipped(source: SampleSource) -> list[str]:
+    """What the last pass over a dataset passed over, the first few rows by name."""
+    from sparring.samples.reader import Reader
+
+    report = source.report if isinstance(source, Reader) else None
+    if report is None or not report.counts:
+        return []
+    rest = report.counts.total() - min(_NAMED, len(report.skipped))
+    more = [f"... and {rest} more"] if rest else []
+    return [*(f"skipped: {row}" for row in report.skipped[:_NAMED]), *more]
 
 
 def _wanted(tree: Tree) -> int:
