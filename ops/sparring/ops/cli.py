@@ -196,7 +196,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(soft_wrap=False)
+    # A table broken into a pipe's 80 columns can't be read; a terminal decides for itself.
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def main() -> None:

@@ -13,12 +13,10 @@ from sparring.ops.text import duration, gibibytes, interval, percent, points, po
 
 def print_findings(console: Console, found: Findings, folder: RunFolder) -> None:
     """What changed, phase by phase, and where the reports are."""
-    # A table that is broken into a pipe's 80 columns can't be read; a terminal decides for itself.
-    width = None if console.is_terminal else 120
     if found.defenders:
-        console.print(_measures(found), width=width)
+        console.print(_measures(found))
     if found.phases:
-        console.print(_phases(found), width=width)
+        console.print(_phases(found))
     state = "finished" if found.finished else f"unfinished: go on with `sparring resume {folder.root}`"
     console.print(
         f"{state} · {duration(found.wall_seconds)} · {gibibytes(found.peak_pss_bytes)} at most\n"
