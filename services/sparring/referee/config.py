@@ -24,7 +24,7 @@ class IntegrityConfig(_Model):
     """Farthest that a target may move, pixels."""
     colour: float = Field(12.0, gt=0)
     """Largest mean CIEDE2000 distance within a target's box."""
-    copy_correlation: float = Field(0.9, ge=0, le=1)
+    copy_correlation: float = Field(0.89, ge=0, le=1)
     """Correlation, each channel about its mean, from which something elsewhere counts as a second target ..."""
     copy_colour: float = Field(12.0, gt=0)
     """... if its mean CIEDE2000 distance to the target is below this ..."""

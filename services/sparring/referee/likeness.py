@@ -16,9 +16,10 @@ LARGEST = 384
 """Images with a longer side are reduced to it before they are searched, pixels."""
 SMALLEST = 5
 """Least side of what is searched for, pixels; of smaller ones too many things look alike."""
-SIZES = (0.7, 0.77, 0.85, 0.92, 1.08, 1.17, 1.27, 1.38)
-"""Sizes of a copy beside the target's own, as parts of it."""
-PROMISING = 0.6
+SIZES = (0.73, 0.79, 0.86, 0.93, 1.08, 1.17, 1.27, 1.38)
+"""Sizes of a copy beside the target's own, as parts of it; dense enough to hold every whole size from 11 to 15 pixels
+for a target that has one of them."""
+PROMISING = 0.4
 """Correlation of the target in its own size from which the other sizes are tried."""
 
 
@@ -98,7 +99,7 @@ class Likeness:
     def _other_sizes(self) -> list[tuple[Pattern, Scores]]:
         height, width = self._crop.shape[:2]
         sizes = dict.fromkeys((round(width * size), round(height * size)) for size in SIZES)
-        crops = [resized(self._crop, *size, Image.Resampling.BILINEAR) for size in sizes if size != (width, height)]
+        crops = [resized(self._crop, *size, Image.Resampling.BICUBIC) for size in sizes if size != (width, height)]
         return self._models([Pattern(crop) for crop in crops])
 
     def _models(self, patterns: list[Pattern]) -> list[tuple[Pattern, Scores]]:
