@@ -44,6 +44,7 @@ class Updater:
             Mismatch: in the first update, on rows that the very weights sampled which the step starts from.
             Diverged: see there.
         """
+        spare = self._ranks.tell(list(rows[:1]))
         order = np.random.default_rng([self._config.seed, step]).permutation(len(rows))
         health: defaultdict[str, list[float]] = defaultdict(list)
         total = 0
@@ -51,7 +52,7 @@ class Updater:
             # Neighbours share what they were asked about, and are cheaper together.
             batch = [rows[index] for index in np.sort(chosen)]
             size = int(self._ranks.sum({"size": float(self._side.size(batch))})["size"])
-            parts, norm = self._update(batch, max(1, size))
+            parts, norm = self._update(batch, spare, max(1, size))
             numbers = self._summed(parts, max(1, size)) | {"grad_norm": norm}
             if number == 0:
                 numbers |= self._compare(torch.cat([part.mismatch for part in parts]))
@@ -60,15 +61,19 @@ class Updater:
             total += size
         return Update({name: float(np.mean(values)) for name, values in health.items()}, total)
 
-    def _update(self, batch: Sequence[Any], size: int) -> tuple[list[Part], float]:
-        """Backward over micro-batches, as many on every rank as on the fullest, then the optimizer's step."""
+    def _update(self, batch: Sequence[Any], spare: Sequence[Any], size: int) -> tuple[list[Part], float]:
+        """Backward over micro-batches, as many on every rank as on the fullest, then the optimizer's step.
+
+        A rank that has no rows left repeats `spare` without weight: ZeRO-2 reduces gradients in the order in which they
+        come, so that every rank has to go through the same module.
+        """
         micro = self._config.engine.micro_batch
         mine = [batch[start : start + micro] for start in range(0, len(batch), micro)]
         count = self._ranks.most(max(1, len(mine)))
         parts = []
         for index in range(count):
             with self._clock.part("logprob"):
-                part = self._side.part(mine[index]) if index < len(mine) else self._nothing()
+                part = self._side.part(mine[index]) if index < len(mine) else Part(self._side.part(spare).loss * 0)
             with self._clock.part("backward"):
                 # Ranks' gradients are averaged, the loss is a sum over all of them.
                 self._engine.backward(part.loss * (self._ranks.count / size), last=index + 1 == count)
@@ -81,11 +86,6 @@ class Updater:
                 "whose log-probability is not finite"
             )
         return parts, norm
-
-    def _nothing(self) -> Part:
-        """The share of a rank that has no rows left: no gradient, but the same collective calls."""
-        trained = (parameter for parameter in self._side.module().parameters() if parameter.requires_grad)
-        return Part(sum((parameter.sum() * 0 for parameter in trained), torch.zeros(())))
 
     def _summed(self, parts: Sequence[Part], size: int) -> dict[str, float]:
         """Sums over parts and ranks, divided by the update's size."""
