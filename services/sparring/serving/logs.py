@@ -30,7 +30,8 @@ def configure(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
+        # Not kept by the loggers of modules: whoever configures again, as tests do, must reach them.
+        cache_logger_on_first_use=False,
     )
 
 
