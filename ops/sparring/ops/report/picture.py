@@ -37,4 +37,4 @@ def draw(shown: Exhibit) -> bytes:
 def said(answered: Answered) -> str:
     """A defender's answer to the edit on one line."""
     option = answered.option or shorten(answered.text, 40)
-    return f"{answered.defender}: {option} {'(right)' if answered.correct else '(wrong)'}"
+    return f"{answered.defender} says “{option}”, which is {'true' if answered.correct else 'false'}"
