@@ -27,8 +27,8 @@ def dapo_loss(
 ) -> tuple[torch.Tensor, TokenHealth]:
     """The **sum** of token losses; the caller divides by the number of valid tokens of the whole update.
 
-    -min(ratio A, clip(ratio, 1 - low, 1 + high) A), at most `dual_clip` |A| where A < 0 (arXiv 2503.14476, eq. 8;
-    dual clip: arXiv 1912.09729, eq. 8).
+    -min(ratio A, clip(ratio, 1 - low, 1 + high) A), at most `dual_clip` |A| where A < 0 (arXiv 2503.14476; dual clip:
+    arXiv 1912.09729).
 
     Args:
         logprob: float32 [answers, tokens], with gradients.

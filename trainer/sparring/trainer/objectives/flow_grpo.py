@@ -23,7 +23,7 @@ def flow_grpo_loss(
 ) -> tuple[torch.Tensor, StepHealth]:
     """The **sum** over edits of the summed loss of their steps; the caller divides by the number of edits.
 
-    max(-A ratio, -A clip(ratio, 1 - c, 1 + c)) (arXiv 2505.05470, eq. 5).
+    max(-A ratio, -A clip(ratio, 1 - c, 1 + c)) (arXiv 2505.05470).
 
     Args:
         logprob: float32 [edits, window], averaged over latent elements, with gradients.

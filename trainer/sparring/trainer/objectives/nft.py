@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def optimality(groups: Sequence[Sequence[float]], spread: Literal["group", "batch"]) -> list[NDArray[np.float32]]:
-    """How good each edit was among its group: 0.5 + 0.5 clip((r - mean) / Z, -1, 1) (arXiv 2509.16117, eq. 10)."""
+    """How good each edit was among its group: 0.5 + 0.5 clip((r - mean) / Z, -1, 1) (arXiv 2509.16117)."""
     values = [np.asarray(group, dtype=np.float64) for group in groups]
     whole = np.concatenate(values).std()
     return [
@@ -25,7 +25,7 @@ def optimality(groups: Sequence[Sequence[float]], spread: Literal["group", "batc
 def nft_loss(
     velocity: torch.Tensor, old: torch.Tensor, true: torch.Tensor, good: torch.Tensor, beta: float
 ) -> torch.Tensor:
-    """Per row, averaged over latent elements: r |v+ - v|^2 + (1 - r) |v- - v|^2 (arXiv 2509.16117, eq. 6).
+    """Per row, averaged over latent elements: r |v+ - v|^2 + (1 - r) |v- - v|^2 (arXiv 2509.16117).
 
     v+ = (1 - b) v_old + b v_new and v- = (1 + b) v_old - b v_new.
 

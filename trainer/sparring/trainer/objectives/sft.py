@@ -16,7 +16,7 @@ def cross_entropy(logprob: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def flow_matching(velocity: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """Per row, averaged over latent elements: |v - (noise - clean)|^2 (arXiv 2210.02747, eq. 14): float32 [rows].
+    """Per row, averaged over latent elements: |v - (noise - clean)|^2 (arXiv 2210.02747): float32 [rows].
 
     Args:
         velocity: float32 [rows, tokens, channels], of the learner, with gradients.
