@@ -175,11 +175,18 @@ def test_before_it_has_begun_there_is_nothing_to_report(toy: RunFolder) -> None:
         find(toy)
 
 
-def test_a_refused_defender_is_not_the_last(toy: RunFolder) -> None:
-    """Without its release the base stays, and there is no difference to tell."""
+def test_a_defender_that_is_not_released_is_not_the_last(toy: RunFolder) -> None:
+    """Without its release the base stays, and differs from itself by nothing."""
     cut_journal(toy, 17)
-    found = find(toy)
+    found = write_reports(toy)
     assert found.last == "D0"
-    assert found.robust is None
+    assert found.robust is not None
+    assert (found.robust.value, found.robust.n) == (0, SAMPLES)
     assert Assembly(toy).labels[D1] == "D1"
     assert not found.defenders[1][0].released
+    assert "No new defender was released" in toy.report.read_text()
+
+
+def test_before_a_second_defender_there_is_no_difference(toy: RunFolder) -> None:
+    cut_journal(toy, 14)
+    assert summarise(find(toy)).difference is None

@@ -135,9 +135,13 @@ class Assembly:
         )
 
     def _differences(self) -> tuple[Share | None, Share | None, Share | None]:
+        """Robust and clean accuracy and attack success, last defender less first."""
         last = self._last()
-        if last is None or last is self.defenders[0]:
+        if last is None or len(self.defenders) == 1:
             return None, None, None
+        if last is self.defenders[0]:
+            measures = to_measures(self.suites[last.name])
+            return _none(measures.robust), _none(measures.clean), _none(measures.asr)
         before, after = self._common(self.defenders[0].name, last.name)
         change = difference(before, after)
         return to_share(change.robust), to_share(change.clean), asr_by_defender(before, after).difference
@@ -209,3 +213,8 @@ class Assembly:
             if manifest.phase == started.phase
         ]
         return tuple(reversed(steps))
+
+
+def _none(share: Share) -> Share:
+    """The difference of a defender from itself."""
+    return Share(value=0.0, low=0.0, high=0.0, n=share.n)

@@ -95,7 +95,7 @@ class Findings:
         last: label of the defender that is released now.
         attackers: whose edits the suite holds.
         cells: attack success by (attacker's label, defender's label).
-        robust, clean, asr: the last defender less the first, paired. None while the base is the last.
+        robust, clean, asr: the last defender less the first, paired. None while only the base has been checked.
         phases: in order.
         wall_seconds, peak_pss_bytes: of all runs of the conductor.
         samples, edits: of the suite.

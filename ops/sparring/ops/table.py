@@ -17,6 +17,9 @@ def print_findings(console: Console, found: Findings, folder: RunFolder) -> None
         console.print(_measures(found))
     if found.phases:
         console.print(_phases(found))
+    for phase in found.phases:
+        for reason in phase.reasons:
+            console.print(f"{phase.name} refused: {reason}", highlight=False, markup=False)
     state = "finished" if found.finished else f"unfinished: go on with `sparring resume {folder.root}`"
     console.print(
         f"{state} · {duration(found.wall_seconds)} · {gibibytes(found.peak_pss_bytes)} at most\n"

@@ -98,6 +98,10 @@ def verdict(findings: Findings) -> str:
     change = findings.robust
     if change is None or change.value is None:
         return ""
+    if findings.last == findings.defenders[0][0].label:
+        refused = [phase for phase in findings.phases if phase.role == "defender" and phase.promoted is False]
+        reasons = "; ".join(refused[-1].reasons) if refused else ""
+        return f"No new defender was released{f': {reasons}' if reasons else ''}."
     amount = f"{points(change)} ({points_interval(change)})"
     if change.low is not None and change.low > 0:
         return f"The defender became more robust: robust accuracy rose by {amount.removeprefix('+')}."
