@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from sparring.attacker.batches import Edits, gather
@@ -21,10 +22,19 @@ from sparring.policies.config import EditorConfig, EditSampling
 from sparring.policies.policy import Edited, Order, Trajectory
 from sparring.samples.images import encode_png
 from sparring.serving.config import QueueConfig, ServingConfig, WeightsConfig
+from sparring.serving.logs import configure
 from sparring.serving.queue_metrics import QueueMetrics
 from sparring.serving.reconciler import Reconciler
 from sparring.serving.runner import Runner, Service
 from sparring.v1 import attacker_pb2, attacker_pb2_grpc
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """Log as a service does; structlog's own default draws every local variable of a traceback."""
+    configure("warning")
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.attacker.space import MARGIN, SMALLEST, NoRoom, free_corners, free_place
@@ -16,6 +16,7 @@ def target(x: float, y: float, width: float, height: float) -> Target:
 boxes = st.builds(target, st.floats(-20, 60), st.floats(-20, 60), st.floats(0.1, 50), st.floats(0.1, 50))
 
 
+@settings(deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 50), st.integers(1, 50)),
     size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
@@ -36,6 +37,7 @@ def test_free_corners_are_those_whose_pixels_all_keep_their_distance(shape, size
         assert is_free == apart
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**64 - 1), targets=st.lists(boxes, max_size=4))
 def test_a_place_lies_in_the_image_and_off_the_targets(seed, targets):
     mask = np.zeros((40, 50), dtype=bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from sparring.defender.service import RULES, Answers, DefenderService, gather
@@ -21,10 +22,19 @@ from sparring.policies.config import AnswerSampling
 from sparring.policies.policy import Ask, Reply
 from sparring.samples.images import encode_png
 from sparring.serving.config import QueueConfig, ServingConfig, WeightsConfig
+from sparring.serving.logs import configure
 from sparring.serving.queue_metrics import QueueMetrics
 from sparring.serving.reconciler import Pin, Reconciler
 from sparring.serving.runner import Runner, Service
 from sparring.v1 import defender_pb2, defender_pb2_grpc, weights_pb2_grpc
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """Log as a service does; structlog's own default draws every local variable of a traceback."""
+    configure("warning")
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass

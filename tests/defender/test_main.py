@@ -28,7 +28,7 @@ async def test_a_process_serves_the_small_defender_until_it_is_told_to_stop(tmp_
     arguments = (sys.executable, "-m", "sparring.defender", "--config", str(tmp_path / "config.json"))
     process = await asyncio.create_subprocess_exec(*arguments, stderr=asyncio.subprocess.PIPE)
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(240):
             while not addresses.exists():
                 assert process.returncode is None, (await process.stderr.read()).decode()
                 await asyncio.sleep(0.05)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from sparring.ledgers.manifest import Draft
@@ -20,6 +21,7 @@ from sparring.serving.config import ServingConfig, WeightsConfig
 from sparring.serving.deadlines import remaining
 from sparring.serving.errors import QueueFull
 from sparring.serving.interceptor import Context
+from sparring.serving.logs import configure
 from sparring.serving.reconciler import Pin, Reconciler
 from sparring.serving.runner import Runner, Service
 from sparring.v1 import defender_pb2, defender_pb2_grpc
@@ -77,6 +79,14 @@ class Shelf:
 
     def remove(self, name: str) -> None:
         del self.held[name]
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """Log as a service does; structlog's own default draws every local variable of a traceback."""
+    configure("warning")
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass

@@ -2,19 +2,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 
 import grpc
 import pytest
 import structlog
 
 from sparring.serving.logs import configure
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 async def test_a_call_is_one_line_of_json_that_tells_nothing_of_what_was_asked(launch, ask, capsys, monkeypatch):

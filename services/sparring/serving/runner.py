@@ -88,6 +88,7 @@ class Runner:
         reconciler: Reconciler | None = None,
         rules: Rules | None = None,
     ) -> None:
+        self._credentials = credentials(config.tls) if config.tls else None
         weights = [_weights(reconciler)] if reconciler else []
         self._config, self._services = config, (*services, *weights)
         self._reconciler = reconciler
@@ -130,9 +131,9 @@ class Runner:
 
     def _listen(self) -> int:
         address = self._at(self._config.port)
-        if self._config.tls is None:
+        if self._credentials is None:
             return self._main.add_insecure_port(address)
-        return self._main.add_secure_port(address, credentials(self._config.tls))
+        return self._main.add_secure_port(address, self._credentials)
 
     async def _follow_readiness(self) -> None:
         if self._reconciler is not None:
