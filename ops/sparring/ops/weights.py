@@ -52,20 +52,24 @@ def make_all(
     parts = PARTS if only is None else (only,)
 
     def told(milestone: Milestone | VaeMilestone | EditorMilestone) -> None:
-        numbers = asdict(milestone).items()
-        say(
-            ", ".join(
-                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers
-            )
-        )
+        say(_line(milestone))
 
-    if "vae" in parts:
-        make_vae(folder / "vae", recipes.vae, told)
-    if "defender" in parts:
-        make_defender(folder / "defender", recipes.defender, told)
-    if "editor" in parts:
-        _check(recipes.editor)
-        make_editor(folder / "editor", recipes.editor, told)
+    for part in parts:
+        say(f"{part}: {folder / part}")
+        if part == "vae":
+            make_vae(folder / part, recipes.vae, told)
+        elif part == "defender":
+            make_defender(folder / part, recipes.defender, told)
+        else:
+            _check(recipes.editor)
+            make_editor(folder / part, recipes.editor, told)
+
+
+def _line(milestone: Milestone | VaeMilestone | EditorMilestone) -> str:
+    numbers = asdict(milestone).items()
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers
+    )
 
 
 def _check(recipe: EditorRecipe) -> None:
