@@ -179,10 +179,10 @@ class Ring:
     registry: CollectorRegistry
 
     async def play(self, request: referee_pb2.PlayRequest) -> list[referee_pb2.PlayResponse]:
-        return [event async for event in self.referee.Play(request, timeout=30)]
+        return [event async for event in self.referee.Play(request, timeout=120)]
 
     async def check(self, request: referee_pb2.CheckRequest) -> list[referee_pb2.CheckResponse]:
-        return [event async for event in self.referee.Check(request, timeout=60)]
+        return [event async for event in self.referee.Check(request, timeout=120)]
 
     def group(self, name: str) -> tuple[EpisodeRecord, ...]:
         return self.ledger.get_groups([GroupId(name)])[GroupId(name)]
@@ -219,7 +219,7 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
             storage = Storage(root=str(tmp_path))
             config = RefereeConfig(storage=storage, attacker=attacker, defender=defender, **settings)  # type: ignore[arg-type]
             service = await stack.enter_async_context(open_referee(config, registry))
-            around = (CallMetrics(registry), mapping, Deadlines(60), Validation())
+            around = (CallMetrics(registry), mapping, Deadlines(300), Validation())
             address = await stack.enter_async_context(serving(service.join, *around))
             stack.callback(pupil.release.set)
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
@@ -232,7 +232,7 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
 @asynccontextmanager
 async def serving(join: Callable[[grpc.aio.Server], None], *interceptors: Interceptor) -> AsyncIterator[str]:
     """The address of a server, which has no ports but this one."""
-    server = grpc.aio.server(interceptors=interceptors)
+    server = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
     join(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

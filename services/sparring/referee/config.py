@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sparring.ledgers.storage import Storage
 from sparring.serving.config import ServingConfig
@@ -43,6 +45,14 @@ class RewardConfig(_Model):
     """Defender: for the right letter."""
     form: float = Field(0.2, ge=0, le=1)
     """Defender: for the exact format besides the right letter."""
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Self:
+        if self.letter + self.form > 1 + 1e-9:
+            raise ValueError(
+                f"letter {self.letter} and form {self.form} add up to more than 1, the most a reward may be"
+            )
+        return self
 
 
 class RefereeConfig(_Model):

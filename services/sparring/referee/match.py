@@ -17,7 +17,7 @@ from sparring.referee.correlation import Pixels
 from sparring.referee.gathering import gather_all
 from sparring.referee.metrics import RefereeMetrics
 from sparring.referee.opponents import Answers, Attacker, Defender, OpponentError
-from sparring.referee.rewards import attacker_reward, defender_reward, failure
+from sparring.referee.rewards import AttackerReward, defender_reward, failure
 from sparring.referee.scribe import control_row, edit_row, episode_row, failed_row, group_of
 from sparring.referee.terms import Attack, Original, Recorded, Shown, Terms, View, control_id, images, sampling, told
 from sparring.samples.prompt import Prompt, put, shuffled
@@ -52,9 +52,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Table:
-    """Where matches are played: the rules, the opponents, the judges and the ledger."""
+    """Where matches are played: the rules, the opponents, the judges and the ledger. `pay` is the attacker's reward."""
 
     config: RefereeConfig
+    pay: AttackerReward
     attacker: Attacker
     defender: Defender
     bench: Bench
@@ -172,7 +173,7 @@ class Table:
         rules, correct = self.config.rewards, [answer.correct for answer in row.answers]
         match row.learner:
             case Learner.ATTACKER:
-                return (attacker_reward(rules.attacker)(correct, baseline) if correct else 0.0,)
+                return (self.pay(correct, baseline) if correct else 0.0,)
             case Learner.DEFENDER:
                 return tuple(defender_reward(a.correct, a.exact, rules) for a in row.answers) or (0.0,)
             case Learner.NONE:

@@ -16,6 +16,7 @@ from sparring.referee.config import RefereeConfig
 from sparring.referee.match import Table
 from sparring.referee.metrics import RefereeMetrics
 from sparring.referee.opponents import Attacker, Defender
+from sparring.referee.rewards import attacker_reward
 from sparring.referee.service import RefereeService
 from sparring.serving.runner import Service
 from sparring.v1 import referee_pb2
@@ -24,7 +25,12 @@ from sparring.v1.referee_pb2_grpc import add_RefereeServicer_to_server
 
 @asynccontextmanager
 async def open_referee(config: RefereeConfig, registry: CollectorRegistry) -> AsyncIterator[Service]:
-    """The Referee service, for the time of the block, at whose end everything handed in is in the ledger."""
+    """The Referee service, for the time of the block, at whose end everything handed in is in the ledger.
+
+    Raises:
+        ValueError: there is no attacker's reward of the configured name.
+    """
+    pay = attacker_reward(config.rewards.attacker)
     async with AsyncExitStack() as stack:
         ledger, metrics = EpisodeLedger(config.storage.root), RefereeMetrics(registry)
         threads = stack.enter_context(ThreadPoolExecutor(config.judges, thread_name_prefix="judge"))
@@ -35,6 +41,6 @@ async def open_referee(config: RefereeConfig, registry: CollectorRegistry) -> As
         committer = Committer(ledger)
         stack.push_async_callback(committer.close)
         bench = Bench(config, threads, metrics)
-        service = RefereeService(config, Table(config, attacker, defender, bench, ledger, committer, metrics))
+        service = RefereeService(config, Table(config, pay, attacker, defender, bench, ledger, committer, metrics))
         descriptor = referee_pb2.DESCRIPTOR.services_by_name["Referee"]
         yield Service(descriptor, lambda server: add_RefereeServicer_to_server(service, server))
