@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -142,4 +143,16 @@ def test_an_absurd_token_does_not_overflow() -> None:
     assert loss.item() == CONFIG.dual_clip
     assert logprob.grad is not None
     assert torch.isfinite(logprob.grad).all()
-    assert health.kl.item() == pytest.approx(FARTHEST - 1)
+    assert health.kl.item() == pytest.approx(math.exp(FARTHEST) - 1 - FARTHEST)
+
+
+def test_divergence_is_that_of_the_old_policy_from_the_new() -> None:
+    """Each token of a vocabulary once, weighed by how often the old policy would draw it."""
+    generator = torch.Generator().manual_seed(0)
+    old, new = (torch.randn(50, 1, generator=generator).double().log_softmax(0) for _ in range(2))
+    one, mask = torch.ones(1), torch.ones(1, 1, dtype=torch.bool)
+    each = [dapo_loss(new[row, None], old[row, None], one, mask, CONFIG)[1] for row in range(50)]
+    share, expected = old.exp()[:, 0], (old.exp() * (old - new)).sum().item()
+    assert (share * torch.stack([health.kl for health in each])).sum().item() == pytest.approx(expected)
+    assert (share * torch.stack([health.kl_k1 for health in each])).sum().item() == pytest.approx(expected)
+    assert all(health.kl >= 0 for health in each)

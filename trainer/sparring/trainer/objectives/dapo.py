@@ -19,7 +19,10 @@ class TokenHealth:
     clipped_low: torch.Tensor
     clipped_high: torch.Tensor
     kl: torch.Tensor
-    """Of the estimate exp(-d) - 1 + d with d = new - old: never negative."""
+    """Of exp(d) - 1 - d with d = new - old (k3): under samples of the old policy its divergence from the new, with
+    less variance than k1 and never negative."""
+    kl_k1: torch.Tensor
+    """Of -d: the same in expectation."""
 
 
 def dapo_loss(
@@ -45,6 +48,7 @@ def dapo_loss(
         health = TokenHealth(
             clipped_low=((ratio < 1 - config.clip_low) & (weight < 0))[mask].sum().float(),
             clipped_high=((ratio > 1 + config.clip_high) & (weight > 0))[mask].sum().float(),
-            kl=((-distance).exp() - 1 + distance)[mask].sum(),
+            kl=(ratio - 1 - distance)[mask].sum(),
+            kl_k1=-distance[mask].sum(),
         )
     return loss[mask].sum(), health

@@ -87,6 +87,7 @@ class Answers:
             "clipped_low": float(health.clipped_low),
             "clipped_high": float(health.clipped_high),
             "kl": float(health.kl),
+            "kl_k1": float(health.kl_k1),
         }
         return Part(loss, sums, (scored.logprob.detach() - old).abs()[fresh].cpu())
 
