@@ -64,6 +64,17 @@ def test_what_was_rewarded_becomes_likelier(arena: Arena) -> None:
     assert np.corrcoef(gain, [row.advantage for row in rows])[0, 1] > 0.7
 
 
+def test_truncated_importance_is_that_of_one_update_or_several(make_arena: Callable[[], Arena]) -> None:
+    """The first update of a step finds the learner as the step did; with one update it is not scored beforehand."""
+    objective = {"kind": "dapo", "truncation": 2.0}
+    single, several = make_arena().train(objective=objective), make_arena().train(objective=objective, updates=2)
+    for manifests in (single, several):
+        assert manifests[0].metrics["importance"] == pytest.approx(1, abs=1e-4)
+        assert manifests[1].metrics["importance"] != pytest.approx(1, abs=1e-3), "the second step is off-policy"
+    assert single[1].metrics["kl"] == 0, "it is compared with itself"
+    assert (several[1].metrics["kl"] or 0) > 0
+
+
 def test_a_phase_that_is_done_is_left_alone(arena: Arena) -> None:
     manifests = arena.train()
     assert arena.train() == manifests

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trl import GRPOTrainer
 
 from sparring.trainer.config import Dapo
-from sparring.trainer.objectives.dapo import FARTHEST, dapo_loss
+from sparring.trainer.objectives.dapo import FARTHEST, dapo_loss, truncated
 
 CONFIG = Dapo()
 
@@ -41,7 +41,7 @@ def drawn(seed: int, answers: int = 12, tokens: int = 9, spread: float = 0.7) ->
     return Drawn(logprob, old, torch.randn(answers, generator=generator), torch.arange(tokens) < lengths)
 
 
-def by_trl(given: Drawn) -> tuple[torch.Tensor, dict[str, list[float]]]:
+def by_trl(given: Drawn, importance: torch.Tensor | None = None) -> tuple[torch.Tensor, dict[str, list[float]]]:
     """What TRL's trainer makes of the whole batch, in one process, without accumulation.
 
     It is called with what it reads of itself and nothing else; `delta` is its name for the dual clip.
@@ -59,7 +59,8 @@ def by_trl(given: Drawn) -> tuple[torch.Tensor, dict[str, list[float]]]:
         beta=0.0,
         top_entropy_quantile=1.0,
         off_policy_mask_threshold=None,
-        use_vllm=False,
+        use_vllm=importance is not None,
+        vllm_importance_sampling_correction=importance is not None,
         aux_loss_enabled=False,
         _entropy_bonus_enabled=False,
         _metrics={"train": defaultdict(list)},
@@ -72,6 +73,7 @@ def by_trl(given: Drawn) -> tuple[torch.Tensor, dict[str, list[float]]]:
         "advantages": given.advantage,
         "old_per_token_logps": given.old,
         "num_items_in_batch": given.mask.sum(),
+        "importance_sampling_ratio": importance,
     }
     return GRPOTrainer._compute_loss(trainer, None, inputs), trainer._metrics["train"]
 
@@ -89,6 +91,22 @@ def test_loss_and_gradient_are_those_of_trl(seed: int) -> None:
     assert ours.abs().sum() > 0
     assert float(health.clipped_low) / batch.count == pytest.approx(metrics["clip_ratio/low_mean"][0])
     assert float(health.clipped_high) / batch.count == pytest.approx(metrics["clip_ratio/high_mean"][0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_truncated_importance_sampling_is_that_of_trl(seed: int) -> None:
+    batch = drawn(seed)
+    sampler = batch.old + torch.randn(batch.old.shape, generator=torch.Generator().manual_seed(seed + 100))
+    # TRL makes this ratio while it samples, beyond the reach of a test.
+    importance = (batch.old - sampler).exp().clamp(max=1.5)
+    torch.testing.assert_close(truncated(batch.old, sampler, 1.5), importance)
+    assert (importance[batch.mask] == 1.5).any()
+    expected, _ = by_trl(batch, importance)
+    loss, _ = dapo_loss(batch.logprob, batch.old, batch.advantage, batch.mask, CONFIG, importance)
+    torch.testing.assert_close(loss / batch.count, expected)
+    (ours,) = torch.autograd.grad(loss / batch.count, batch.logprob)
+    (theirs,) = torch.autograd.grad(expected, batch.logprob)
+    torch.testing.assert_close(ours, theirs)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 11))

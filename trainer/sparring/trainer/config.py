@@ -25,6 +25,10 @@ class Dapo(_Model):
     clip_high: float = Field(0.28, gt=0)
     dual_clip: float = Field(3.0, gt=1)
     """Most that an answer with a negative advantage can weigh, in units of the advantage."""
+    truncation: float | None = Field(None, gt=0)
+    """None compares the learner with the policy that sampled. A number compares it with itself as the step found it,
+    and weighs each token by how much more probable that made it than the sampler did, at most by this (truncated
+    importance sampling): for services whose log-probabilities are not quite the trainer's."""
 
 
 class FlowGrpo(_Model):

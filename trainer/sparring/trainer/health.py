@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     "clipped": "Share of denoising steps that the clip held",
     "kl": "Approximate divergence from the policy that sampled",
     "kl_k1": "The same as a mean difference of log-probabilities, nats per token",
+    "importance": "Mean weight of tokens by truncated importance sampling",
     "kl_start": "Divergence from the revision that the phase started from",
     "loss": "Value of the objective",
     "grad_norm": "Norm of the gradient before clipping",

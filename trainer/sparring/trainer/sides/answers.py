@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +20,42 @@ from sparring.samples.images import decode
 from sparring.trainer.advantages import answer_advantages
 from sparring.trainer.config import Dapo
 from sparring.trainer.feed import TrainGroup
-from sparring.trainer.objectives.dapo import dapo_loss
+from sparring.trainer.objectives.dapo import dapo_loss, truncated
 from sparring.trainer.sides.side import MAX_BYTES, MAX_PIXELS, Part
 
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """One answer. `fresh` says that the weights which sampled it are those the step starts from."""
+    """One answer.
+
+    Attributes:
+        ask, reply: question and answer, with the service's log-probabilities.
+        advantage: the same for all tokens.
+        fresh: whether the weights which sampled it are those the step starts from.
+        old: float32 [length]; log-probabilities under the latter, where they are needed and no longer at hand.
+    """
 
     ask: Ask
     reply: Reply
     advantage: float
     fresh: bool
+    old: torch.Tensor | None = None
 
 
 class Answers:
-    """DAPO on the tokens of answers."""
+    """DAPO on the tokens of answers.
 
-    def __init__(self, policy: Mllm, ledger: EpisodeLedger, sampling: AnswerSampling, config: Dapo) -> None:
+    Args:
+        policy, ledger, sampling, config: what it works with.
+        again: answers per forward pass in which their log-probabilities before the step are computed; None if a step
+            is one update, whose own forward pass has them.
+    """
+
+    def __init__(
+        self, policy: Mllm, ledger: EpisodeLedger, sampling: AnswerSampling, config: Dapo, again: int | None = None
+    ) -> None:
         self._policy, self._ledger, self._sampling, self._config = policy, ledger, sampling, config
+        self._again = again
 
     def module(self) -> nn.Module:
         return self._policy.learner()
@@ -60,7 +77,16 @@ class Answers:
                 rows += [
                     AnswerRow(ask, to_reply(answer), next(advantages), group.lag == 0) for answer in episode.answers
                 ]
-        return rows
+        if self._config.truncation is None or self._again is None:
+            return rows
+        parts = [rows[start : start + self._again] for start in range(0, len(rows), self._again)]
+        return [row for part in parts for row in self._before(part)]
+
+    @torch.no_grad()
+    def _before(self, rows: Sequence[AnswerRow]) -> list[AnswerRow]:
+        """With log-probabilities under the learner as it is before the step."""
+        scored = self._policy.logprob([row.ask for row in rows], [row.reply for row in rows], self._sampling)
+        return [replace(row, old=old[mask]) for row, old, mask in zip(rows, scored.logprob, scored.mask, strict=True)]
 
     def _images(self, episodes: Sequence[EpisodeRecord]) -> dict[str, NDArray[np.uint8]]:
         """What was shown, by edit or else by sample."""
@@ -76,10 +102,10 @@ class Answers:
     def part(self, rows: Sequence[AnswerRow]) -> Part:
         scored = self._policy.logprob([row.ask for row in rows], [row.reply for row in rows], self._sampling)
         device, mask = scored.logprob.device, scored.mask
-        old = nn.utils.rnn.pad_sequence([torch.from_numpy(row.reply.logprobs) for row in rows], batch_first=True)
-        old = old.to(device)
+        sampler = padded([torch.from_numpy(row.reply.logprobs) for row in rows], device)
+        old, importance = self._compared(rows, sampler, scored.logprob.detach())
         advantage = torch.tensor([row.advantage for row in rows], device=device)
-        loss, health = dapo_loss(scored.logprob, old, advantage, mask, self._config)
+        loss, health = dapo_loss(scored.logprob, old, advantage, mask, self._config, importance)
         fresh = torch.tensor([row.fresh for row in rows], device=device)[:, None] & mask
         sums = {
             "loss": float(loss.detach()),
@@ -89,7 +115,24 @@ class Answers:
             "kl": float(health.kl),
             "kl_k1": float(health.kl_k1),
         }
-        return Part(loss, sums, (scored.logprob.detach() - old).abs()[fresh].cpu())
+        if importance is not None:
+            sums["importance"] = float(importance[mask].sum())
+        return Part(loss, sums, (scored.logprob.detach() - sampler).abs()[fresh].cpu())
+
+    def _compared(
+        self, rows: Sequence[AnswerRow], sampler: torch.Tensor, now: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Log-probabilities that the learner's are compared with, and weights of the tokens."""
+        if self._config.truncation is None:
+            return sampler, None
+        kept = [row.old for row in rows if row.old is not None]
+        old = padded(kept, now.device) if kept else now
+        return old, truncated(old, sampler, self._config.truncation)
+
+
+def padded(values: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
+    """[rows, length of the longest], zeros at the end."""
+    return nn.utils.rnn.pad_sequence(list(values), batch_first=True).to(device)
 
 
 def to_reply(answer: AnswerRecord) -> Reply:

@@ -21,7 +21,8 @@ def open_side(config: TrainerConfig, ledger: EpisodeLedger) -> Side[Any, Any]:
             from sparring.policies.mllm import Mllm
             from sparring.trainer.sides.answers import Answers
 
-            return Answers(Mllm(policy), ledger, sampling, objective)
+            again = None if config.updates == 1 else config.engine.micro_batch
+            return Answers(Mllm(policy), ledger, sampling, objective, again)
         case (EditorConfig() as policy, EditSampling() as sampling, FlowGrpo() as objective):
             from sparring.policies.editor import Editor
             from sparring.trainer.sides.edits import EditsByGrpo
