@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,9 @@ class Stand:
         reply = Reply("", np.zeros(3, dtype=np.int32), np.zeros(3, dtype=np.float32), finished=True)
         return answered(name, ask, [reply] * 4, self.rng, **({"defender": NEWEST} | changes))
 
-    def feed(self, groups: int = 2, max_staleness: int = 1, consumed: frozenset[str] = frozenset()) -> Feed:
+    def feed(
+        self, groups: int = 2, max_staleness: int = 1, consumed: frozenset[str] = frozenset(), **options: Any
+    ) -> Feed:
         config = TrainerConfig.model_validate(
             {
                 "storage": Storage(root=str(self.root)),
@@ -57,7 +60,7 @@ class Stand:
                 "checkpoints": "checkpoints",
             }
         )
-        return Feed(self.ledger, config, {GroupId(name) for name in consumed})
+        return Feed(self.ledger, config, {GroupId(name) for name in consumed}, **options)
 
 
 @pytest.fixture
@@ -168,8 +171,19 @@ def test_a_starved_trainer_says_what_it_waits_for(stand: Stand) -> None:
         stand.feed(groups=3).take(1, LINEAGE)
     assert str(caught.value).startswith(
         "phase i1-defender of c waits for 2 of 3 groups of the defender with signal (passed over since the last step: "
-        "2 signal-free, 1 stale); nothing new came for "
+        "2 signal-free, 1 stale); none came for "
     )
+
+
+def test_it_starves_when_nothing_that_teaches_comes(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand.add("a")
+    told: list[tuple[int, dict[str, int]]] = []
+    feed = stand.feed(watch=lambda wanting, dropped: told.append((wanting, dict(dropped))))
+    monkeypatch.setattr(feeding.time, "sleep", lambda seconds: stand.add(f"dull{len(told)}", rewards=(1.0,) * 4))
+    with pytest.raises(Starved, match=r"waits for 1 of 2 groups .* signal-free\); none came for "):
+        feed.take(1, LINEAGE)
+    assert told[0] == (1, {})
+    assert told[1] == (1, {"signal_free": 1})
 
 
 def test_groups_that_come_while_it_waits_are_taken(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def test_a_starved_trainer_says_what_it_waits_for(arena: Arena) -> None:
     with pytest.raises(
         Starved,
         match=r"phase i1-defender of c waits for 1 of 3 groups of the defender with signal "
-        r"\(passed over since the last step: 1 signal-free\); nothing new came for",
+        r"\(passed over since the last step: 1 signal-free\); none came for",
     ):
         arena.train(steps=3, groups=3)
     assert [m.step for m in arena.steps] == [1, 2]

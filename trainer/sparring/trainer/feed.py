@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
@@ -79,10 +79,17 @@ class Feed:
         ledger: to read.
         config: whose groups, how many make a step, how old they may be, how long to wait for them.
         consumed: groups that an ancestor was trained on.
+        watch: is told, while it waits, how many groups are wanting and how many were passed over, by reason.
     """
 
-    def __init__(self, ledger: EpisodeLedger, config: TrainerConfig, consumed: Collection[GroupId]) -> None:
-        self._ledger, self._config = ledger, config
+    def __init__(
+        self,
+        ledger: EpisodeLedger,
+        config: TrainerConfig,
+        consumed: Collection[GroupId],
+        watch: Callable[[int, Mapping[Drop, int]], None] = lambda wanting, dropped: None,
+    ) -> None:
+        self._ledger, self._config, self._watch = ledger, config, watch
         self._learner = Learner(config.role)
         self._consumed = set(consumed)
         self._cursor = Cursor()
@@ -93,23 +100,27 @@ class Feed:
         """Wait for as many groups as a step takes that the newest revision of `lineage` can be trained on.
 
         Raises:
-            Starved: nothing arrived for `limits.starve_seconds`.
+            Starved: none came for `limits.starve_seconds`, whatever else did.
         """
-        began = heard = complained = time.monotonic()
+        began = fed = complained = time.monotonic()
         ages = {name: age for age, name in enumerate(reversed(lineage))}
         taken: list[TrainGroup] = []
         while len(taken) < self._config.groups:
-            if self._waiting or self._read():
-                heard = time.monotonic()
-                taken += self._admit(self._waiting.popleft(), ages)
-                continue
+            seen = bool(self._waiting) or self._read()
+            found = self._admit(self._waiting.popleft(), ages) if seen else []
+            taken += found
             now = time.monotonic()
-            if now - heard > self._config.limits.starve_seconds:
-                raise Starved(f"{self._wants(taken)}; nothing new came for {now - heard:.0f} s")
+            fed = now if found else fed
+            if seen:
+                continue
+            if now - fed > self._config.limits.starve_seconds:
+                raise Starved(f"{self._wants(taken)}; none came for {now - fed:.0f} s")
             if now - complained > COMPLAIN_SECONDS:
                 complained = now
                 logger.info("waiting", what=self._wants(taken))
+            self._watch(self._config.groups - len(taken), self._tally.dropped)
             time.sleep(POLL_SECONDS)
+        self._watch(0, self._tally.dropped)
         tally, self._tally = self._tally, Tally()
         consumed = tuple(group.group_id for group in taken)
         return Batch(tuple(taken), consumed, tally.health(taken, time.monotonic() - began))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from sparring.trainer.config import TrainerConfig
+from sparring.trainer.feed import Drop
 
 DESCRIPTIONS = {
     "reward_mean": "Mean reward of all groups seen since the last step, 0 to 1",
@@ -32,6 +33,7 @@ DESCRIPTIONS = {
     "loss": "Value of the objective",
     "grad_norm": "Norm of the gradient before clipping",
     "staleness": "Mean steps that the groups' revisions lay behind",
+    "wanting": "Groups that the next step still waits for",
     "wait_seconds": "Seconds that the step waited for its groups",
     "tokens_per_second": "Answer tokens, or edits, trained on per second",
     "mismatch_mean": "Mean difference of service and trainer log-probabilities, zero-lag groups",
@@ -77,12 +79,19 @@ class Gauges:
             server, _ = start_http_server(config.metrics_port, addr=config.metrics_host, registry=self._registry)
             self.port = server.server_port
 
+    def watch(self, wanting: int, dropped: Mapping[Drop, int]) -> None:
+        """The next step waits for so many groups; so many were passed over since the last one, by reason."""
+        self._set({"wanting": wanting, **{f"dropped_{reason}": count for reason, count in dropped.items()}})
+
     def show(self, numbers: Mapping[str, float | None]) -> None:
         """Publish one step's numbers; what is None keeps its last value."""
+        self._set(numbers)
+        self._steps.labels(**self._labels).inc()
+
+    def _set(self, numbers: Mapping[str, float | None]) -> None:
         for name, value in numbers.items():
             if value is not None:
                 self._gauge(name).labels(**self._labels).set(value)
-        self._steps.labels(**self._labels).inc()
 
     def _gauge(self, name: str) -> Gauge:
         if name not in self._gauges:

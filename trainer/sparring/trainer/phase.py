@@ -98,8 +98,8 @@ class Phase:
     def run(self) -> None:
         """All steps that are left."""
         config, first = self._config, self._ranks.first
-        supply = open_supply(config, self._ledger, self._standing) if first else None
         gauges = Gauges(config) if first else None
+        supply = open_supply(config, self._ledger, self._standing, gauges) if gauges else None
         if gauges:
             parent = self._standing.parent.name
             logger.info("phase", phase=config.phase, parent=parent, step=self._standing.step, metrics_port=gauges.port)

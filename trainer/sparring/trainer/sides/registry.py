@@ -8,6 +8,7 @@ from sparring.ledgers.episodes import EpisodeLedger
 from sparring.policies.config import AnswerSampling, EditorConfig, EditSampling, MllmConfig
 from sparring.trainer.config import Dapo, FlowGrpo, Nft, Sft, TrainerConfig
 from sparring.trainer.feed import Feed
+from sparring.trainer.health import Gauges
 from sparring.trainer.lessons import Pairs, Samples
 from sparring.trainer.lineage import Standing
 from sparring.trainer.sides.side import Side
@@ -46,14 +47,14 @@ def open_side(config: TrainerConfig, ledger: EpisodeLedger) -> Side[Any, Any]:
     raise AssertionError("the configuration has seen to it that its parts belong together")
 
 
-def open_supply(config: TrainerConfig, ledger: EpisodeLedger, standing: Standing) -> Supply[Any]:
-    """What the phase's steps are made of.
+def open_supply(config: TrainerConfig, ledger: EpisodeLedger, standing: Standing, gauges: Gauges) -> Supply[Any]:
+    """What the phase's steps are made of; `gauges` show what is waited for.
 
     Raises:
         Unusable: there is no such dataset.
     """
     if not isinstance(config.objective, Sft):
-        return Feed(ledger, config, standing.consumed)
+        return Feed(ledger, config, standing.consumed, gauges.watch)
     if config.role == "defender":
         return Samples(config.objective, config.groups)
     return Pairs(config.objective, config.groups, config.seed)
