@@ -89,18 +89,23 @@ def settings(config: EngineConfig, optimizer: OptimizerConfig) -> dict[str, obje
 
 
 class Ranks:
-    """The processes of one phase."""
+    """The processes of one phase.
 
-    def __init__(self) -> None:
+    Args:
+        patience: longest that the others may have to wait for what the first one tells, seconds.
+    """
+
+    def __init__(self, patience: float) -> None:
         logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        if self._device == "cuda":
+        gpu = torch.cuda.is_available()
+        if gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        deepspeed.init_distributed(
-            dist_backend="nccl" if self._device == "cuda" else "gloo", timeout=RENDEZVOUS, verbose=False
-        )
+        deepspeed.init_distributed(dist_backend="nccl" if gpu else "gloo", timeout=RENDEZVOUS, verbose=False)
         self.rank = distributed.get_rank()
         self.count = distributed.get_world_size()
+        # Gradients are never late, but the first rank may wait for groups as long as it likes. So talk has a group of
+        # its own, which also spares it the GPU.
+        self._talk = distributed.new_group(backend="gloo", timeout=RENDEZVOUS + timedelta(seconds=patience))
 
     @property
     def first(self) -> bool:
@@ -111,28 +116,28 @@ class Ranks:
         """What the first rank has, on every rank; the others' `value` is not looked at."""
         box = [value]
         if self.count > 1:
-            distributed.broadcast_object_list(box, src=0)
+            distributed.broadcast_object_list(box, src=0, group=self._talk)
         return cast(ValueT, box[0])
 
     def sum(self, values: dict[str, float]) -> dict[str, float]:
         """Each number added up over ranks, which all have the same names."""
         names = sorted(values)
-        total = torch.tensor([values[name] for name in names], dtype=torch.float64, device=self._device)
+        total = torch.tensor([values[name] for name in names], dtype=torch.float64)
         if self.count > 1:
-            distributed.all_reduce(total)
+            distributed.all_reduce(total, group=self._talk)
         return dict(zip(names, total.tolist(), strict=True))
 
     def most(self, value: NumberT) -> NumberT:
         """The largest `value` of all ranks."""
-        box = torch.tensor(value, dtype=torch.float64, device=self._device)
+        box = torch.tensor(value, dtype=torch.float64)
         if self.count > 1:
-            distributed.all_reduce(box, distributed.ReduceOp.MAX)
+            distributed.all_reduce(box, distributed.ReduceOp.MAX, group=self._talk)
         return type(value)(box.item())
 
     def wait(self) -> None:
         """Return when every rank is here."""
         if self.count > 1:
-            distributed.barrier()
+            distributed.barrier(group=self._talk)
 
     def close(self) -> None:
         deepspeed.comm.destroy_process_group()

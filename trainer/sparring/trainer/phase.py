@@ -39,7 +39,7 @@ def train(config: TrainerConfig) -> None:
         TrainerError, LedgerError: what it says; nothing is half done.
     """
     torch.set_num_threads(config.engine.threads)
-    ranks = Ranks()
+    ranks = Ranks(config.limits.starve_seconds)
     with alone(config, ranks):
         weights = WeightsLedger(config.storage.root)
         standing = ranks.tell(find_standing(weights, config) if ranks.first else None)
