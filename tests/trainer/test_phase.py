@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,8 +128,11 @@ def test_bfloat16_is_trained_with_float32_copies(base: Path, tmp_path: Path) -> 
 
 
 def test_services_that_compute_otherwise_are_found_out(arena: Arena) -> None:
-    with pytest.raises(Mismatch, match=r"defender service and of the trainer differ by \d.*e.*limits.mismatch"):
+    with pytest.raises(Mismatch) as caught:
         arena.train(sampling={"temperature": 1.0, "max_tokens": 6})
+    message = str(caught.value)
+    assert re.search(r"defender service and of the trainer differ by \d.*e.*limits.mismatch", message)
+    assert message.endswith(f"Service: {FIRST} (sha256 ); trainer: {FIRST} (sha256 {arena.weights.digest(FIRST)}).")
     assert not arena.steps
 
 

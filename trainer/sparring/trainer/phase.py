@@ -19,10 +19,12 @@ import torch
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.ledgers.lock import exclusive
 from sparring.ledgers.manifest import Draft, Manifest
+from sparring.ledgers.records import Learner
 from sparring.ledgers.weights import WeightsLedger
 from sparring.trainer.config import TrainerConfig
 from sparring.trainer.engine import Engine, Ranks
-from sparring.trainer.errors import Busy
+from sparring.trainer.errors import Busy, Mismatch
+from sparring.trainer.feed import TrainGroup
 from sparring.trainer.health import Clock, Gauges
 from sparring.trainer.lineage import KEPT_CHECKPOINTS, Standing, find_standing, prune_checkpoints
 from sparring.trainer.sides.registry import open_side, open_supply
@@ -118,13 +120,22 @@ class Phase:
         began = time.monotonic()
         with self._clock.part("load"):
             rows = self._side.rows(batch.items, range(ranks.rank, len(batch.items), ranks.count), step)
-        done = self._updater.run(rows, step)
+        try:
+            done = self._updater.run(rows, step)
+        except Mismatch as error:
+            raise Mismatch(f"{error} {self._parties(batch)}") from error
         health = batch.health | done.health | {"tokens_per_second": done.size / (time.monotonic() - began)}
         number = ranks.tell(self._weights.next_number(config.campaign, config.role) if ranks.first else None)
         tag = f"{number:06d}" if step % config.checkpoint_every == 0 and step < config.steps else ""
         if tag:
             self._save(tag)
         return ranks.tell(self._publish(batch, number, step, tag, health) if ranks.first else None)
+
+    def _parties(self, batch: Batch[Any]) -> str:
+        """Which weights service and trainer say that they have."""
+        parent = self._standing.parent.name
+        made = ", ".join(sorted({sampled_by(group, self._ledger) for group in batch.items if group.lag == 0}))
+        return f"Service: {made}; trainer: {parent} (sha256 {self._weights.digest(parent)})."
 
     def _save(self, tag: str) -> None:
         """Write a checkpoint, over what a trainer that was killed may have left under its tag."""
@@ -159,3 +170,12 @@ class Phase:
         tags = [m.checkpoint for m in (*self._standing.chain, manifest) if m.phase == config.phase and m.checkpoint]
         prune_checkpoints(self._folder, tags[-KEPT_CHECKPOINTS:])
         return manifest
+
+
+def sampled_by(group: TrainGroup, ledger: EpisodeLedger) -> str:
+    """Name and digest of the revision whose acts a group is, as its service gave them."""
+    episode = group.episodes[0]
+    if episode.learner is Learner.DEFENDER:
+        return f"{episode.defender} (sha256 {episode.defender_digest})"
+    edits = ledger.get_edits([] if episode.edit_id is None else [episode.edit_id])
+    return f"{episode.attacker} (sha256 {', '.join(edit.attacker_digest for edit in edits.values())})"
