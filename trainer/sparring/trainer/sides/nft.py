@@ -24,17 +24,29 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class NftRow:
-    """One edit, noised, with its velocity before the step: float32 [draws, tokens, channels]."""
+    """One edit, noised.
+
+    Attributes:
+        noised: states of the edit on its way back to noise.
+        old: float32 [draws, tokens, channels]; their velocity before the step. None if that is the learner's as it is.
+    """
 
     noised: NoisedRow
-    old: torch.Tensor
+    old: torch.Tensor | None
 
 
 class EditsByNft:
-    """DiffusionNFT; the old policy is the learner as it was before the step."""
+    """DiffusionNFT; the old policy is the learner as it was before the step.
 
-    def __init__(self, policy: Editor, ledger: EpisodeLedger, config: Nft, seed: int) -> None:
+    Args:
+        policy, ledger, config: what it works with.
+        seed: of noise and levels, together with the step and the edit's own.
+        single: whether a step is one update, so that the learner itself is still the old policy.
+    """
+
+    def __init__(self, policy: Editor, ledger: EpisodeLedger, config: Nft, seed: int, *, single: bool) -> None:
         self._policy, self._ledger, self._config, self._seed = policy, ledger, config, seed
+        self._single = single
 
     def module(self) -> nn.Module:
         return self._policy.learner()
@@ -60,6 +72,8 @@ class EditsByNft:
             )
             for row in loaded
         ]
+        if self._single:
+            return [NftRow(row, None) for row in rows]
         return [row for start in range(0, len(rows), AT_ONCE) for row in self._before(rows[start : start + AT_ONCE])]
 
     @torch.no_grad()
@@ -77,8 +91,9 @@ class EditsByNft:
 
     def part(self, rows: Sequence[NftRow]) -> Part:
         batch = Noised.stack([row.noised for row in rows], self._device)
-        old = padded([state for row in rows for state in row.old]).to(self._device)
         velocity = batch.velocity(self._policy)
+        kept = [state for row in rows if row.old is not None for state in row.old]
+        old = padded(kept).to(self._device) if kept else velocity.detach()
         weight = batch.share / self._config.draws
         loss = (nft_loss(velocity, old, batch.true, batch.good, self._config.beta) * weight).sum()
         moved = ((velocity.detach() - old).square().mean(dim=(1, 2)) * weight).sum()

@@ -33,7 +33,7 @@ def open_side(config: TrainerConfig, ledger: EpisodeLedger) -> Side[Any, Any]:
             from sparring.policies.editor import Editor
             from sparring.trainer.sides.nft import EditsByNft
 
-            return EditsByNft(Editor(policy), ledger, objective, config.seed)
+            return EditsByNft(Editor(policy), ledger, objective, config.seed, single=config.updates == 1)
         case (MllmConfig() as policy, _, Sft()):
             from sparring.policies.mllm import Mllm
             from sparring.trainer.sides.warm_up import AnswersBySft
