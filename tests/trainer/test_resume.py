@@ -13,6 +13,7 @@ import pytest
 
 from sparring.ledgers.manifest import CLAIM, MANIFEST
 from sparring.ledgers.weights import WeightsLedger
+from sparring.ops.window import Window
 from sparring.policies.config import Adapter, MllmConfig
 from sparring.trainer.engine import Engine
 from sparring.trainer.sides.answers import Answers
@@ -98,8 +99,30 @@ def test_killed_between_checkpoints(arena: Arena, step: int, point: str, monkeyp
     before = arena.steps
     after = arena.train(steps=STEPS, checkpoint_every=2)[len(before) :]
     kept = 2 if any(manifest.step == 2 for manifest in before) else 0
-    assert [manifest.step for manifest in after] == list(range(kept + 1, STEPS + 1))
+    lost = before[kept:]
+    assert [manifest.step for manifest in after] == [kept] * bool(lost) + list(range(kept + 1, STEPS + 1))
+    if lost:
+        published = arena.weights.manifest(before[kept - 1].name if kept else FIRST)
+        assert (after[0].parent, after[0].consumed) == (published.name, ())
+        assert after[0].checkpoint == published.checkpoint
+        assert after[0].files["model.safetensors"] == published.files["model.safetensors"]
     check_chain(arena)
+
+
+def test_matches_are_played_again_after_steps_were_lost(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conductor's window was full of groups by revisions that are abandoned now."""
+    die_in_step(4, "after the optimizer", arena, monkeypatch, every=2)
+    books = Window(batch=2, staleness=1, steps=STEPS, lineage=[FIRST])
+    for manifest in arena.steps:
+        books.train(manifest.step, manifest.name, ())
+    for slot in range(2):
+        books.accept(slot, books.newest)
+    assert (books.done, books.room) == (3, 0)
+    number = arena.steps[-1].number
+    again, *_ = arena.train(steps=STEPS, checkpoint_every=2)[3:]
+    assert (again.number, again.step) == (number + 1, 2)
+    books.train(again.step, again.name, ())
+    assert (books.done, books.newest, books.pending, books.room) == (2, again.name, 0, 4)
 
 
 def die_in_step(step: int, point: str, arena: Arena, monkeypatch: pytest.MonkeyPatch, every: int) -> None:
@@ -122,7 +145,8 @@ def check_chain(arena: Arena) -> None:
     *steps, first = arena.weights.lineage(arena.steps[-1].name)
     assert first.name == FIRST
     steps.reverse()
-    assert [manifest.step for manifest in steps] == list(range(1, STEPS + 1))
+    taught = [manifest for manifest in steps if manifest.consumed]
+    assert [manifest.step for manifest in taught] == list(range(1, STEPS + 1))
     consumed = [group for manifest in steps for group in manifest.consumed]
     assert len(set(consumed)) == len(consumed) == 2 * STEPS
     numbers = [manifest.number for manifest in arena.steps]

@@ -33,7 +33,6 @@ from sparring.policies.editor import Editor
 from sparring.policies.policy import Order
 from sparring.samples.images import encode_png
 from sparring.trainer.config import FlowGrpo, Nft
-from sparring.trainer.errors import Unusable
 from sparring.trainer.feed import TrainGroup
 from sparring.trainer.sides.edits import EditsByGrpo
 from sparring.trainer.sides.nft import EditsByNft
@@ -139,14 +138,6 @@ def disturb(editor: Editor) -> None:
             parameter.add_(1e-3 * torch.randn_like(parameter))
 
 
-def test_log_probabilities_are_those_of_the_rollout(editor: Editor, ledger: EpisodeLedger) -> None:
-    side = EditsByGrpo(editor, ledger, SAMPLING, FlowGrpo())
-    part = side.part(side.rows(groups(ledger), range(2), 1))
-    assert part.mismatch.shape == (2 * len(REWARDS) * SAMPLING.window,)
-    assert part.mismatch.max() < FlowGrpo().clip / 10
-    assert part.sums["clipped"] == 0
-
-
 @pytest.mark.parametrize("objective", [FlowGrpo(kl=0.5, clip=0.05), Nft(kl=0.1), Nft(spread="batch")])
 def test_micro_batches_change_nothing(folder: Path, ledger: EpisodeLedger, objective: FlowGrpo | Nft) -> None:
     editor = Editor(EditorConfig(base=str(folder)))
@@ -180,12 +171,3 @@ def test_noise_depends_on_step_and_edit_alone(editor: Editor, ledger: EpisodeLed
     whole, second = side.rows(groups(ledger), range(2), 1), side.rows(groups(ledger), [1], 1)
     assert torch.equal(whole[-1].noised.noise, second[-1].noised.noise)
     assert not torch.equal(second[-1].noised.noise, side.rows(groups(ledger), [1], 2)[-1].noised.noise)
-
-
-def test_an_edit_without_its_trajectory_cannot_be_learnt_from(editor: Editor, tmp_path: Path) -> None:
-    ledger = EpisodeLedger(tmp_path)
-    group = played(editor, "g0", np.random.default_rng(0), (64, 64))
-    ledger.append_group(Group(group.samples, group.edits, (), group.episodes))
-    side = EditsByGrpo(editor, ledger, SAMPLING, FlowGrpo())
-    with pytest.raises(Unusable, match=r"no trajectory of edit g0/e0 \(3 in all\)"):
-        side.rows([TrainGroup(GroupId("g0"), group.episodes, 0)], [0], 1)

@@ -23,11 +23,13 @@ class Standing:
         chain: ancestors of the next revision, the start of the campaign first; the last one is its parent.
         step: of the last one within the phase; 0 at the start of the phase.
         checkpoint: tag to load; empty at the start of the phase and at its end.
+        rewound: whether the phase had come farther than this, so that later revisions are abandoned.
     """
 
     chain: tuple[Manifest, ...]
     step: int
     checkpoint: str
+    rewound: bool = False
 
     @property
     def parent(self) -> Manifest:
@@ -54,11 +56,11 @@ def find_standing(weights: WeightsLedger, config: TrainerConfig) -> Standing:
     without checkpoint count for nothing: whichever is ahead of the other was cut off in the making.
     """
     ours = [m for m in weights.revisions(config.campaign, config.role) if m.phase == config.phase]
-    for manifest in reversed(ours):
+    for age, manifest in enumerate(reversed(ours)):
         there = manifest.checkpoint and (Path(config.checkpoints) / manifest.checkpoint).is_dir()
         if there or manifest.step >= config.steps:
-            return Standing(ancestors(weights, manifest.name), manifest.step, manifest.checkpoint)
-    return Standing(ancestors(weights, config.start), 0, "")
+            return Standing(ancestors(weights, manifest.name), manifest.step, manifest.checkpoint, rewound=age > 0)
+    return Standing(ancestors(weights, config.start), 0, "", rewound=bool(ours))
 
 
 def ancestors(weights: WeightsLedger, name: RevisionName) -> tuple[Manifest, ...]:

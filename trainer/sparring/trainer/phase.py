@@ -105,6 +105,8 @@ class Phase:
         if gauges:
             parent = self._standing.parent.name
             logger.info("phase", phase=config.phase, parent=parent, step=self._standing.step, metrics_port=gauges.port)
+        if self._standing.rewound:
+            self._rewind()
         while self._standing.step < config.steps:
             step = self._standing.step + 1
             with self._clock.part("wait"):
@@ -114,6 +116,21 @@ class Phase:
             if gauges:
                 gauges.show(manifest.metrics)
                 logger.info("step", revision=manifest.name, step=manifest.step, **manifest.metrics)
+
+    def _rewind(self) -> None:
+        """Publish once more what the phase goes on from, so that all know that later revisions are abandoned.
+
+        Otherwise matches would go on being played with those, and none of them can be trained on.
+        """
+        standing = self._standing
+        again = None
+        if self._ranks.first:
+            again = self._publish(Batch(()), self._next_number(), standing.step, standing.checkpoint, {})
+            logger.info("rewound", revision=again.name, step=again.step)
+        self._standing = standing.next(self._ranks.tell(again))
+
+    def _next_number(self) -> int:
+        return self._weights.next_number(self._config.campaign, self._config.role)
 
     def _step(self, batch: Batch[Any], step: int) -> Manifest:
         config, ranks = self._config, self._ranks
@@ -125,7 +142,7 @@ class Phase:
         except Mismatch as error:
             raise Mismatch(f"{error} {self._parties(batch)}") from error
         health = batch.health | done.health | {"tokens_per_second": done.size / (time.monotonic() - began)}
-        number = ranks.tell(self._weights.next_number(config.campaign, config.role) if ranks.first else None)
+        number = ranks.tell(self._next_number() if ranks.first else None)
         tag = f"{number:06d}" if step % config.checkpoint_every == 0 and step < config.steps else ""
         if tag:
             self._save(tag)
@@ -167,8 +184,9 @@ class Phase:
         # This part counts toward the next step: it cannot be in the manifest that it makes.
         with self._clock.part("publish"):
             manifest = self._weights.publish(folder, draft)
-        tags = [m.checkpoint for m in (*self._standing.chain, manifest) if m.phase == config.phase and m.checkpoint]
-        prune_checkpoints(self._folder, tags[-KEPT_CHECKPOINTS:])
+        chain = (*self._standing.chain, manifest)
+        tags = dict.fromkeys(m.checkpoint for m in chain if m.phase == config.phase and m.checkpoint)
+        prune_checkpoints(self._folder, list(tags)[-KEPT_CHECKPOINTS:])
         return manifest
 
 
