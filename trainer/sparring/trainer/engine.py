@@ -95,7 +95,7 @@ class Ranks:
         patience: longest that the others may have to wait for what the first one tells, seconds.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float = 0.0) -> None:
         logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
         gpu = torch.cuda.is_available()
         if gpu:
