@@ -102,8 +102,10 @@ class Check:
         items: dict[SampleId, Item] = {}
         source = iter(samples)
         while chunk := await asyncio.to_thread(lambda: list(islice(source, window))):
-            bouts = await asyncio.to_thread(lambda: self._look_up([self._bouts(sample) for sample in chunk]))
-            for episodes in await gather_all(self._one_sample(each) for each in bouts):
+            planned = [bout for sample in chunk for bout in self._bouts(sample)]
+            bouts, size = await asyncio.to_thread(self._look_up, planned), 1 + len(self._plan.attacks)
+            starts = range(0, len(bouts), size)
+            for episodes in await gather_all(self._one_sample(bouts[start : start + size]) for start in starts):
                 items.update(read(episodes))
             yield Progress(len(items), items)
 
@@ -121,26 +123,18 @@ class Check:
         terms = self._plan.terms
         return Bout(sample, view, replace(terms, match_id=f"{name}/{terms.defender.name}/{self._plan.asking}"))
 
-    def _look_up(self, bouts: Sequence[Sequence[Bout]]) -> list[list[Bout]]:
+    def _look_up(self, bouts: Sequence[Bout]) -> list[Bout]:
         """The same with what the ledger has of them: attempts, and edits that another defender was shown."""
-        attempts = {bout.terms.match_id: self._attempts(bout.terms) for each in bouts for bout in each}
-        last = {name: groups[-1] for name, groups in attempts.items() if groups}
-        found = self._table.find(last.values())
+        ledger = self._table.ledger
+        attempts = [self._attempts(bout.terms) for bout in bouts]
+        found = ledger.get_groups([groups[-1] for groups in attempts if groups])
         known = [
-            [
-                replace(
-                    bout,
-                    attempts=len(attempts[bout.terms.match_id]),
-                    episodes=found.get(last.get(bout.terms.match_id, GroupId("")), ()),
-                )
-                for bout in each
-            ]
-            for each in bouts
+            replace(bout, attempts=len(groups), episodes=found[groups[-1]]) if groups else bout
+            for bout, groups in zip(bouts, attempts, strict=True)
         ]
         # Images are large: only those are read that will be shown.
-        open_ = [bout for each in known for bout in each if not bout.settled]
-        edits = self._table.edits([name for bout in open_ for name in recorded(bout.view)])
-        return [[replace(bout, view=replayed(bout.view, edits)) for bout in each] for each in known]
+        edits = ledger.get_edits([name for bout in known if not bout.settled for name in recorded(bout.view)])
+        return [replace(bout, view=replayed(bout.view, edits)) for bout in known]
 
     def _attempts(self, terms: Terms) -> list[GroupId]:
         """Groups of the attempts that are in the ledger."""

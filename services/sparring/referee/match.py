@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparring.ledgers.committer import Committer
 from sparring.ledgers.episodes import EpisodeLedger
-from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, GroupId, Learner
+from sparring.ledgers.records import EditId, EpisodeRecord, GroupId, Learner
 from sparring.referee.bench import Bench
 from sparring.referee.config import RefereeConfig
 from sparring.referee.correlation import Pixels
@@ -99,20 +99,13 @@ class Table:
     def recall(self, view: View, terms: Terms) -> Match | None:
         """What the ledger has of the match, FAILED or not; None if it has yet to be played."""
         groups = list(dict.fromkeys(terms.group(index) for index in range(images(view))))
-        found = self.find(groups)
-        if groups[0] in found:
+        if self.ledger.has(groups[0]):
+            found = self.ledger.get_groups(groups)
             return Match(tuple(episode for group in groups for episode in found.get(group, ())))
-        calm = self.find([terms.control_group]).get(terms.control_group)
-        return Match(calm, skipped=True) if calm is not None and hopeless(calm[0]) else None
-
-    def find(self, groups: Iterable[GroupId]) -> dict[GroupId, tuple[EpisodeRecord, ...]]:
-        """Groups that are in the ledger, read at once; asking for those that are not costs next to nothing."""
-        there = [group for group in groups if self.ledger.has(group)]
-        return self.ledger.get_groups(there) if there else {}
-
-    def edits(self, ids: Sequence[EditId]) -> dict[EditId, EditRecord]:
-        """Recorded edits; those that are not there are left out."""
-        return self.ledger.get_edits(ids) if ids else {}
+        if terms.learner is Learner.ATTACKER and self.ledger.has(terms.control_group):
+            calm = self.ledger.get_groups([terms.control_group])[terms.control_group]
+            return Match(calm, skipped=True) if hopeless(calm[0]) else None
+        return None
 
     async def _stage(self, sample: Sample, original: Pixels, view: View, terms: Terms) -> Stage:
         match view:

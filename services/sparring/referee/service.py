@@ -92,7 +92,7 @@ class RefereeService(RefereeServicer):
                 return Original()
 
     def _look_up(self, sample: Sample, ids: Sequence[EditId]) -> list[EditRecord]:
-        found = self._table.edits(ids)
+        found = self._table.ledger.get_edits(ids)
         for name in ids:
             if name not in found or str(found[name].sample_id) != sample.digest:
                 raise UnknownEdit(f"edit {name!r} of sample {sample.digest[:12]} ({sample.source}) is not recorded")
