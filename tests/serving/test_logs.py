@@ -7,7 +7,8 @@ import grpc
 import pytest
 import structlog
 
-from sparring.serving.logs import configure
+from sparring.serving.interceptor import Call
+from sparring.serving.logs import CallLog, configure
 
 
 async def test_a_call_is_one_line_of_json_that_tells_nothing_of_what_was_asked(launch, ask, capsys, monkeypatch):
@@ -39,3 +40,28 @@ def test_lower_levels_are_left_out(capsys, monkeypatch):
     log.info("small talk")
     log.warning("look out")
     assert [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()] == ["look out"]
+
+
+class Fleeting:
+    """A call's context as gRPC has it: to ask it for its peer when the call is over ends the process."""
+
+    over = False
+
+    def peer(self) -> str:
+        assert not self.over, "asked for the peer of a call that is over"
+        return "ipv4:127.0.0.1:1"
+
+    def code(self) -> None:
+        return None
+
+    def details(self) -> str:
+        return ""
+
+
+async def test_a_call_that_is_over_is_not_asked_for_its_peer(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr", sys.stdout)
+    configure("info")
+    context = Fleeting()
+    async with CallLog().around(Call("/sparring.v1.Referee/Play", "server_stream", None, context)):
+        context.over = True
+    assert "127.0.0.1:1" in capsys.readouterr().out
