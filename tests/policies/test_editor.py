@@ -34,6 +34,23 @@ def orders(count: int) -> list[Order]:
     return [Order(render(scene), instruct("add", scene), seed) for seed, scene in enumerate(scenes)]
 
 
+def agrees(editor: Editor, plain: torch.nn.Module, order: Order) -> None:
+    """Both find the same velocity for the same inputs."""
+    (condition,) = editor.conditioner.encode([order])
+    x = torch.randn(1, *condition.original.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = editor.velocity([order], x, torch.tensor([0.5]))
+        theirs = plain(
+            hidden_states=torch.cat([x, condition.original[None]], dim=1),
+            encoder_hidden_states=condition.text[None],
+            encoder_hidden_states_mask=torch.ones(1, len(condition.text), dtype=torch.long),
+            timestep=torch.tensor([0.5]),
+            img_shapes=[[(1, 4, 4), (1, 4, 4)]],
+            return_dict=False,
+        )[0][:, : x.shape[1]]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("variant", ["flow_sde", "cps", "dance"])
 def test_the_trainer_finds_the_probability_that_the_service_recorded(editor: Editor, variant: Variant) -> None:
     sampling = SAMPLING.model_copy(update={"variant": variant})
@@ -80,19 +97,7 @@ def test_velocity_and_decoding_are_those_of_plain_diffusers(editor: Editor, tmp_
     editor.export(tmp_path)
     plain = QwenImageTransformer2DModel.from_pretrained(tmp_path)
     (order,) = orders(1)
-    (condition,) = editor.conditioner.encode([order])
-    x = torch.randn(1, *condition.original.shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        ours = editor.velocity([order], x, torch.tensor([0.5]))
-        theirs = plain(
-            hidden_states=torch.cat([x, condition.original[None]], dim=1),
-            encoder_hidden_states=condition.text[None],
-            encoder_hidden_states_mask=torch.ones(1, len(condition.text), dtype=torch.long),
-            timestep=torch.tensor([0.5]),
-            img_shapes=[[(1, 4, 4), (1, 4, 4)]],
-            return_dict=False,
-        )[0][:, : x.shape[1]]
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    agrees(editor, plain, order)
 
 
 def test_the_control_is_the_round_trip_of_plain_diffusers(editor: Editor) -> None:
@@ -123,19 +128,7 @@ def test_an_adapter_opens_with_plain_peft(tmp_path: Path) -> None:
     base = QwenImageTransformer2DModel.from_pretrained(BASE / "transformer", torch_dtype=torch.float32)
     plain = PeftModel.from_pretrained(base, tmp_path)
     (order,) = orders(1)
-    (condition,) = editor.conditioner.encode([order])
-    x = torch.randn(1, *condition.original.shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        ours = editor.velocity([order], x, torch.tensor([0.5]))
-        theirs = plain(
-            hidden_states=torch.cat([x, condition.original[None]], dim=1),
-            encoder_hidden_states=condition.text[None],
-            encoder_hidden_states_mask=torch.ones(1, len(condition.text), dtype=torch.long),
-            timestep=torch.tensor([0.5]),
-            img_shapes=[[(1, 4, 4), (1, 4, 4)]],
-            return_dict=False,
-        )[0][:, : x.shape[1]]
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    agrees(editor, plain, order)
     editor.install("first", tmp_path)
     before = editor.rollout([order], SAMPLING, "base")[0][0].trajectory.final
     after = editor.rollout([order], SAMPLING, "first")[0][0].trajectory.final
