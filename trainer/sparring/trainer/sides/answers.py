@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from sparring.trainer.advantages import answer_advantages
 from sparring.trainer.config import Dapo
 from sparring.trainer.feed import TrainGroup
 from sparring.trainer.objectives.dapo import dapo_loss, truncated
-from sparring.trainer.sides.side import MAX_BYTES, MAX_PIXELS, Part
+from sparring.trainer.sides.side import MAX_BYTES, MAX_PIXELS, Part, PolicySide
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class AnswerRow:
     old: torch.Tensor | None = None
 
 
-class Answers:
+class Answers(PolicySide[Mllm]):
     """DAPO on the tokens of answers.
 
     Args:
@@ -54,17 +53,9 @@ class Answers:
     def __init__(
         self, policy: Mllm, ledger: EpisodeLedger, sampling: AnswerSampling, config: Dapo, again: int | None = None
     ) -> None:
-        self._policy, self._ledger, self._sampling, self._config = policy, ledger, sampling, config
+        super().__init__(policy)
+        self._ledger, self._sampling, self._config = ledger, sampling, config
         self._again = again
-
-    def module(self) -> nn.Module:
-        return self._policy.learner()
-
-    def adopt(self, folder: Path) -> None:
-        self._policy.adopt(folder)
-
-    def export(self, folder: Path) -> None:
-        self._policy.export(folder)
 
     def rows(self, items: Sequence[TrainGroup], mine: Sequence[int], step: int) -> list[AnswerRow]:
         chosen = [items[index] for index in mine]

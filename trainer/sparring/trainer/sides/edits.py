@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.ledgers.records import EditId, EpisodeRecord, TrajectoryRecord
@@ -22,7 +21,7 @@ from sparring.trainer.config import FlowGrpo
 from sparring.trainer.errors import Unusable
 from sparring.trainer.feed import TrainGroup
 from sparring.trainer.objectives.flow_grpo import flow_grpo_loss, gaussian_kl
-from sparring.trainer.sides.side import MAX_BYTES, MAX_PIXELS, Part
+from sparring.trainer.sides.side import MAX_BYTES, MAX_PIXELS, Part, PolicySide
 
 REFERENCE = "reference"
 """The revision that the phase started from."""
@@ -65,22 +64,17 @@ def load_edits(
     return rows
 
 
-class EditsByGrpo:
+class EditsByGrpo(PolicySide[Editor]):
     """Flow-GRPO."""
 
     def __init__(self, policy: Editor, ledger: EpisodeLedger, sampling: EditSampling, config: FlowGrpo) -> None:
-        self._policy, self._ledger, self._sampling, self._config = policy, ledger, sampling, config
-
-    def module(self) -> nn.Module:
-        return self._policy.learner()
+        super().__init__(policy)
+        self._ledger, self._sampling, self._config = ledger, sampling, config
 
     def adopt(self, folder: Path) -> None:
-        self._policy.adopt(folder)
+        super().adopt(folder)
         if self._config.kl > 0:
             self._policy.install(REFERENCE, folder)
-
-    def export(self, folder: Path) -> None:
-        self._policy.export(folder)
 
     def rows(self, items: Sequence[TrainGroup], mine: Sequence[int], step: int) -> list[EditRow]:
         weights = edit_advantages([group.rewards for group in items], self._config.spread, self._config.advantage_clip)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.policies.editor import Editor
@@ -16,7 +15,7 @@ from sparring.trainer.feed import TrainGroup
 from sparring.trainer.objectives.nft import nft_loss, optimality
 from sparring.trainer.sides.edits import REFERENCE, load_edits
 from sparring.trainer.sides.noised import Noised, NoisedRow, noised, padded
-from sparring.trainer.sides.side import Part
+from sparring.trainer.sides.side import Part, PolicySide
 
 AT_ONCE = 64
 """Edits whose old velocity is computed together."""
@@ -35,7 +34,7 @@ class NftRow:
     old: torch.Tensor | None
 
 
-class EditsByNft:
+class EditsByNft(PolicySide[Editor]):
     """DiffusionNFT; the old policy is the learner as it was before the step.
 
     Args:
@@ -45,19 +44,14 @@ class EditsByNft:
     """
 
     def __init__(self, policy: Editor, ledger: EpisodeLedger, config: Nft, seed: int, *, single: bool) -> None:
-        self._policy, self._ledger, self._config, self._seed = policy, ledger, config, seed
+        super().__init__(policy)
+        self._ledger, self._config, self._seed = ledger, config, seed
         self._single = single
 
-    def module(self) -> nn.Module:
-        return self._policy.learner()
-
     def adopt(self, folder: Path) -> None:
-        self._policy.adopt(folder)
+        super().adopt(folder)
         if self._config.kl > 0:
             self._policy.install(REFERENCE, folder)
-
-    def export(self, folder: Path) -> None:
-        self._policy.export(folder)
 
     def rows(self, items: Sequence[TrainGroup], mine: Sequence[int], step: int) -> list[NftRow]:
         good = optimality([group.rewards for group in items], self._config.spread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -57,3 +57,32 @@ class Side(Protocol[ItemT, RowT]):
 
     def part(self, rows: Sequence[RowT]) -> Part:
         """Loss of some rows under the learner as it is now."""
+
+
+class Learns(Protocol):
+    """The part of a policy that is trained."""
+
+    def learner(self) -> nn.Module: ...
+
+    def adopt(self, folder: Path) -> None: ...
+
+    def export(self, folder: Path) -> None: ...
+
+
+PolicyT = TypeVar("PolicyT", bound=Learns)
+
+
+class PolicySide(Generic[PolicyT]):
+    """What every side leaves to its policy."""
+
+    def __init__(self, policy: PolicyT) -> None:
+        self._policy = policy
+
+    def module(self) -> nn.Module:
+        return self._policy.learner()
+
+    def adopt(self, folder: Path) -> None:
+        self._policy.adopt(folder)
+
+    def export(self, folder: Path) -> None:
+        self._policy.export(folder)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from sparring.policies.config import AnswerSampling
 from sparring.policies.editor import Editor
@@ -20,7 +18,7 @@ from sparring.samples.sample import Sample
 from sparring.samples.shapes import render
 from sparring.trainer.objectives.sft import cross_entropy, flow_matching
 from sparring.trainer.sides.noised import Noised, NoisedRow, noised
-from sparring.trainer.sides.side import MAX_BYTES, MAX_PIXELS, Part
+from sparring.trainer.sides.side import MAX_BYTES, MAX_PIXELS, Part, PolicySide
 
 PLAIN = AnswerSampling(temperature=1)
 """Cross-entropy is of the model's own distribution."""
@@ -34,20 +32,12 @@ class LessonRow:
     reply: Reply
 
 
-class AnswersBySft:
+class AnswersBySft(PolicySide[Mllm]):
     """Cross-entropy of `\\boxed{X}` and the end token."""
 
     def __init__(self, policy: Mllm, seed: int) -> None:
-        self._policy, self._seed = policy, seed
-
-    def module(self) -> nn.Module:
-        return self._policy.learner()
-
-    def adopt(self, folder: Path) -> None:
-        self._policy.adopt(folder)
-
-    def export(self, folder: Path) -> None:
-        self._policy.export(folder)
+        super().__init__(policy)
+        self._seed = seed
 
     def rows(self, items: Sequence[Sample], mine: Sequence[int], step: int) -> list[LessonRow]:
         return [self._row(items[index], step) for index in mine]
@@ -71,20 +61,12 @@ class AnswersBySft:
         return Part(loss, {"loss": float(loss.detach()), "entropy": float(scored.entropy[scored.mask].sum())})
 
 
-class EditsBySft:
+class EditsBySft(PolicySide[Editor]):
     """Flow matching toward the right edit."""
 
     def __init__(self, policy: Editor, seed: int) -> None:
-        self._policy, self._seed = policy, seed
-
-    def module(self) -> nn.Module:
-        return self._policy.learner()
-
-    def adopt(self, folder: Path) -> None:
-        self._policy.adopt(folder)
-
-    def export(self, folder: Path) -> None:
-        self._policy.export(folder)
+        super().__init__(policy)
+        self._seed = seed
 
     def rows(self, items: Sequence[Pair], mine: Sequence[int], step: int) -> list[NoisedRow]:
         finals = self._policy.encode([render(items[index].after) for index in mine])
