@@ -6,7 +6,7 @@ import pytest
 
 from sparring.referee import rewards
 from sparring.referee.config import RewardConfig
-from sparring.referee.rewards import attacker_reward, defender_reward, failure, has_signal
+from sparring.referee.rewards import attacker_reward, defender_reward, failure
 
 R, W = True, False
 
@@ -58,19 +58,3 @@ def test_rewards_of_others_are_found_by_entry_point(monkeypatch: pytest.MonkeyPa
         lambda group, name: [Entry()] if (group, name) == ("sparring.rewards", "steady") else [],
     )
     assert attacker_reward("steady")([R], 0.0) == 0.123
-
-
-@pytest.mark.parametrize(
-    ("group", "expected"),
-    [
-        ([], False),
-        ([0.5, 0.5], False),
-        ([0.0, 1.0], True),
-        ([0.0] * 199 + [1.0], False),
-        ([1.0] * 199 + [0.0], False),
-        ([0.0, 0.02], False),
-        ([0.0, 0.03], True),
-    ],
-)
-def test_a_group_has_signal_if_its_rewards_differ_around_a_middling_mean(group: list[float], expected: bool) -> None:
-    assert has_signal(group) is expected

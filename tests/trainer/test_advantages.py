@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring.trainer.advantages import answer_advantages, edit_advantages, has_signal
+from sparring.trainer.advantages import answer_advantages, edit_advantages
 
 rewards = st.lists(st.floats(0, 1), min_size=2, max_size=8)
 
@@ -43,22 +43,3 @@ def test_edits_are_divided_by_the_spread_of_group_or_batch() -> None:
     first, second = edit_advantages(groups, "batch", 5)
     np.testing.assert_allclose(first, np.array([-0.5, 0.5]) / whole, rtol=1e-3)
     np.testing.assert_allclose(second, np.array([-0.1, 0.1]) / whole, rtol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0.0, 1.0], True),
-        ([0.5, 0.5], False),
-        ([0.0, 0.0], False),
-        ([1.0, 1.0], False),
-        ([0.0, 0.0199], False),
-        ([0.0, 0.0201], True),
-        ([0.99, 1.0], False),
-        ([0.98, 0.99], True),
-        ([0.5], False),
-        ([], False),
-    ],
-)
-def test_signal(values: list[float], expected: bool) -> None:
-    assert has_signal(values) is expected

@@ -19,6 +19,7 @@ from sparring.ledgers.entries import PhaseStarted
 from sparring.ledgers.manifest import Manifest
 from sparring.ledgers.records import EpisodeRecord, GroupId, Outcome, RevisionName
 from sparring.ledgers.revision import Role
+from sparring.ledgers.signal import has_signal
 from sparring.ops.aim import pin
 from sparring.ops.curriculum import Curriculum, open_slice
 from sparring.ops.errors import PlayFailed, Starved
@@ -26,7 +27,6 @@ from sparring.ops.house import House
 from sparring.ops.plays import Plays, slot_of
 from sparring.ops.window import Patience, Window, slots
 from sparring.samples.sample import Sample
-from sparring.trainer.advantages import has_signal
 from sparring.v1 import referee_pb2, revision_pb2
 
 _POLL_SECONDS = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 
 from sparring.ledgers.records import Learner, Outcome, Purpose
+from sparring.ledgers.signal import has_signal
 from sparring.referee.match import Match
 from sparring.referee.measures import Report
-from sparring.referee.rewards import has_signal
 from sparring.referee.statistics import Share
 from sparring.referee.terms import CONTROL, Attack, Terms
 from sparring.samples.sample import Box, Sample, Target

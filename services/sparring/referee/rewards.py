@@ -7,9 +7,6 @@ from importlib.metadata import entry_points
 
 from sparring.referee.config import RewardConfig
 
-LEAST_SIGNAL, MOST_SIGNAL = 0.01, 0.99
-"""Bounds of a group's mean reward, beyond which there is nothing left to learn from it (arXiv 2602.22227)."""
-
 AttackerReward = Callable[[Sequence[bool], float], float]
 """From (which answers to the edit were right, share of wrong answers to the control) to a reward in [0, 1]."""
 
@@ -50,8 +47,3 @@ def attacker_reward(name: str) -> AttackerReward:
 def defender_reward(correct: bool, exact: bool, config: RewardConfig) -> float:
     """letter c + form c f: nothing for a well-formatted wrong answer."""
     return config.letter * correct + config.form * (correct and exact)
-
-
-def has_signal(rewards: Sequence[float]) -> bool:
-    """Whether a group can be learnt from: its rewards differ, and their mean lies in (0.01, 0.99)."""
-    return len(set(rewards)) > 1 and LEAST_SIGNAL < sum(rewards) / len(rewards) < MOST_SIGNAL

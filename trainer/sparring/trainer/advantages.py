@@ -8,13 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST, MOST = 0.01, 0.99
-
-
-def has_signal(rewards: Sequence[float]) -> bool:
-    """Whether a group can teach: its rewards differ and their mean lies in (0.01, 0.99) (DAPO's dynamic sampling)."""
-    return len(rewards) > 1 and max(rewards) > min(rewards) and LEAST < float(np.mean(rewards)) < MOST
-
 
 def answer_advantages(rewards: Sequence[float]) -> NDArray[np.float32]:
     """(r - mean) / (std + 1e-6) within one group, with the unbiased deviation: float32 [answers]."""

@@ -14,8 +14,8 @@ import structlog
 
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.ledgers.records import EpisodeRecord, GroupId, Learner, Outcome, RevisionName
+from sparring.ledgers.signal import has_signal
 from sparring.ledgers.tail import Cursor
-from sparring.trainer.advantages import has_signal
 from sparring.trainer.config import TrainerConfig
 from sparring.trainer.errors import Starved
 from sparring.trainer.supply import Batch
