@@ -13,7 +13,8 @@ from sparring.trainer.config import Engine as EngineConfig
 from sparring.trainer.config import Optimizer
 from sparring.trainer.engine import Engine, Ranks
 
-OPTIMIZER = Optimizer(rate=1e-2, warm_up=3, clip=0.5, weight_decay=0.1)
+OPTIMIZER = Optimizer(rate=1e-2, warm_up=3, cool_down=2, clip=0.5, weight_decay=0.1)
+RATES = (1 / 3, 2 / 3, 1, 1, 1, 1 / 2)
 PARTS = 3
 
 
@@ -43,7 +44,7 @@ def by_torch(steps: int) -> tuple[nn.Module, list[float]]:
     trained = [parameter for parameter in made.parameters() if parameter.requires_grad]
     adamw = torch.optim.AdamW(trained, lr=OPTIMIZER.rate, betas=OPTIMIZER.betas, weight_decay=OPTIMIZER.weight_decay)
     for step in range(steps):
-        adamw.param_groups[0]["lr"] = OPTIMIZER.rate * min(1, (step + 1) / OPTIMIZER.warm_up)
+        adamw.param_groups[0]["lr"] = OPTIMIZER.rate * RATES[step]
         sum(losses(made, step)).backward()
         norms.append(float(nn.utils.clip_grad_norm_(trained, OPTIMIZER.clip)))
         adamw.step()
@@ -63,8 +64,8 @@ def advance(engine: Engine, made: nn.Module, steps: range) -> list[float]:
 @pytest.mark.parametrize("stage", [0, 1, 2])
 def test_steps_are_those_of_adamw(stage: int) -> None:
     made = module()
-    norms = advance(Engine(made, EngineConfig(zero_stage=stage), OPTIMIZER), made, range(6))
-    expected, expected_norms = by_torch(6)
+    norms = advance(Engine(made, EngineConfig(zero_stage=stage), OPTIMIZER, len(RATES)), made, range(len(RATES)))
+    expected, expected_norms = by_torch(len(RATES))
     assert norms == pytest.approx(expected_norms, rel=1e-4)
     assert min(norms) < OPTIMIZER.clip < max(norms)
     for ours, theirs in zip(made.parameters(), expected.parameters(), strict=True):
@@ -75,13 +76,13 @@ def test_steps_are_those_of_adamw(stage: int) -> None:
 def test_a_checkpoint_is_gone_on_from(stage: int, tmp_path: Path) -> None:
     """Moments, warm-up and weights; the frozen ones are those of the base."""
     first, second = module(), module()
-    engine = Engine(first, EngineConfig(zero_stage=stage), OPTIMIZER)
+    engine = Engine(first, EngineConfig(zero_stage=stage), OPTIMIZER, len(RATES))
     advance(engine, first, range(2))
     engine.save(tmp_path, "000002")
-    taken_up = Engine(second, EngineConfig(zero_stage=stage), OPTIMIZER)
+    taken_up = Engine(second, EngineConfig(zero_stage=stage), OPTIMIZER, len(RATES))
     taken_up.load(tmp_path, "000002")
     advance(taken_up, second, range(2, 6))
-    expected, _ = by_torch(6)
+    expected, _ = by_torch(len(RATES))
     for ours, theirs in zip(second.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
 

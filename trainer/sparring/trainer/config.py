@@ -77,11 +77,14 @@ Objective = Annotated[Dapo | FlowGrpo | Nft | Sft, Field(discriminator="kind")]
 
 
 class Optimizer(_Model):
-    """AdamW with a linear warm-up, constant afterwards."""
+    """AdamW whose rate rises linearly, stays, and falls linearly."""
 
     rate: float = Field(1e-6, gt=0)
     warm_up: int = Field(0, ge=0)
-    """Optimizer steps."""
+    """First updates of a phase, over which the rate rises."""
+    cool_down: int = Field(0, ge=0)
+    """Last updates of a phase, over which the rate falls to nearly zero. What a small batch's noise did to the weights
+    heals meanwhile."""
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = Field(0.01, ge=0)
     clip: float = Field(1.0, gt=0)

@@ -33,18 +33,22 @@ class Engine:
     """Steps a module's trainable parameters; gradients add up over any number of `backward` calls.
 
     Every rank calls `backward` and `step` equally often.
+
+    Args:
+        module: what is trained, where its parameters require it.
+        config: how DeepSpeed runs it.
+        optimizer: how it steps.
+        updates: calls of `step` in the whole phase.
     """
 
-    def __init__(self, module: nn.Module, config: EngineConfig, optimizer: OptimizerConfig) -> None:
+    def __init__(self, module: nn.Module, config: EngineConfig, optimizer: OptimizerConfig, updates: int) -> None:
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         adamw = torch.optim.AdamW(
             self._parameters, lr=optimizer.rate, betas=optimizer.betas, weight_decay=optimizer.weight_decay
         )
-        warm_up = torch.optim.lr_scheduler.LambdaLR(
-            adamw, lambda step: min(1.0, (step + 1) / max(1, optimizer.warm_up))
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(adamw, lambda update: pace(update, updates, optimizer))
         self._engine, *_ = deepspeed.initialize(
-            model=module, optimizer=adamw, lr_scheduler=warm_up, config=settings(config, optimizer)
+            model=module, optimizer=adamw, lr_scheduler=schedule, config=settings(config, optimizer)
         )
         self._stage = config.zero_stage
 
@@ -70,6 +74,13 @@ class Engine:
     def load(self, folder: Path, tag: str) -> None:
         """Go on from a checkpoint of `save`, made by as many ranks."""
         self._engine.load_checkpoint(str(folder), tag=tag, load_module_strict=False)
+
+
+def pace(update: int, updates: int, optimizer: OptimizerConfig) -> float:
+    """Share of the rate, in (0, 1], with which update number `update` (from 0) of `updates` is made."""
+    rising = (update + 1) / max(1, optimizer.warm_up)
+    falling = max(1, updates - update) / max(1, optimizer.cool_down)
+    return min(1.0, rising, falling)
 
 
 def settings(config: EngineConfig, optimizer: OptimizerConfig) -> dict[str, object]:

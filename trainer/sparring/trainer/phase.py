@@ -81,7 +81,7 @@ class Phase:
         self._ledger = EpisodeLedger(config.storage.root)
         self._side = open_side(config, self._ledger)
         self._adopt()
-        self._engine = Engine(self._side.module(), config.engine, config.optimizer)
+        self._engine = Engine(self._side.module(), config.engine, config.optimizer, config.steps * config.updates)
         if standing.checkpoint:
             self._engine.load(self._folder, standing.checkpoint)
         self._updater = Updater(self._side, self._engine, ranks, config, self._clock)
