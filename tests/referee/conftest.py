@@ -18,7 +18,7 @@ from sparring.client import channel as client_channel
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.ledgers.records import EpisodeRecord, GroupId
 from sparring.ledgers.storage import Storage
-from sparring.referee.config import RefereeConfig
+from sparring.referee.config import Opponent, RefereeConfig
 from sparring.referee.opening import open_referee
 from sparring.referee.service import RULES
 from sparring.samples.images import decode, encode_png
@@ -217,7 +217,8 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
                 serving(lambda server: defender_pb2_grpc.add_DefenderServicer_to_server(pupil, server), mapping)
             )
             storage = Storage(root=str(tmp_path))
-            config = RefereeConfig(storage=storage, attacker=attacker, defender=defender, **settings)  # type: ignore[arg-type]
+            sides = {"attacker": Opponent(address=attacker), "defender": Opponent(address=defender)}
+            config = RefereeConfig(storage=storage, **{**sides, **settings})  # type: ignore[arg-type]
             service = await stack.enter_async_context(open_referee(config, registry))
             around = (CallMetrics(registry), mapping, Deadlines(300), Validation())
             address = await stack.enter_async_context(serving(service.join, *around))

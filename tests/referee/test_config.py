@@ -9,13 +9,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from sparring.referee.config import RefereeConfig, RewardConfig
+from sparring.referee.config import Opponent, RefereeConfig, RewardConfig
 from sparring.referee.opening import open_referee
 
 
 def test_an_unknown_key_is_an_error() -> None:
+    sides = {"attacker": {"address": "a:1"}, "defender": {"address": "d:1"}}
     with pytest.raises(ValidationError, match="attackers"):
-        RefereeConfig.model_validate({"attacker": "a:1", "defender": "d:1", "attackers": "b:2"})
+        RefereeConfig.model_validate({**sides, "attackers": {"address": "b:2"}})
+    with pytest.raises(ValidationError, match=r"defender\.token\s"):
+        RefereeConfig.model_validate({**sides, "defender": {"address": "d:1", "token": "hush"}})
 
 
 def test_a_reward_is_at_most_one() -> None:
@@ -25,7 +28,8 @@ def test_a_reward_is_at_most_one() -> None:
 
 
 async def test_an_unknown_reward_is_found_out_at_the_start() -> None:
-    config = RefereeConfig(attacker="a:1", defender="d:1", rewards=RewardConfig(attacker="glory"))
+    somebody = Opponent(address="a:1")
+    config = RefereeConfig(attacker=somebody, defender=somebody, rewards=RewardConfig(attacker="glory"))
     with pytest.raises(ValueError, match=r"glory.*all_wrong.*excess"):
         async with open_referee(config, CollectorRegistry()):
             pass

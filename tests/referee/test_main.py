@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from sparring.ledgers.storage import Storage
-from sparring.referee.config import RefereeConfig
+from sparring.referee.config import Opponent, RefereeConfig
 from sparring.serving.addresses import Addresses
 from sparring.serving.config import ServingConfig
 from sparring.v1 import referee_pb2
@@ -23,8 +23,8 @@ async def test_a_process_serves_until_it_is_told_to_stop(tmp_path: Path) -> None
     config = RefereeConfig(
         serving=ServingConfig(address_file=str(addresses)),
         storage=Storage(root=str(tmp_path / "root")),
-        attacker="127.0.0.1:1",
-        defender="127.0.0.1:1",
+        attacker=Opponent(address="127.0.0.1:1"),
+        defender=Opponent(address="127.0.0.1:1"),
     )
     (tmp_path / "config.json").write_text(config.model_dump_json())
     arguments = (sys.executable, "-m", "sparring.referee", "--config", str(tmp_path / "config.json"))

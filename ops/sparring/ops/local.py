@@ -31,7 +31,7 @@ from sparring.ops.process import Command, python
 from sparring.ops.seeds import seed_of
 from sparring.ops.status import Status
 from sparring.ops.supervisor import Server, ServerConfig, keep
-from sparring.referee.config import RefereeConfig
+from sparring.referee.config import Opponent, RefereeConfig
 from sparring.serving.addresses import Addresses
 from sparring.serving.config import ServingConfig
 from sparring.trainer.config import TrainerConfig
@@ -113,8 +113,8 @@ class Local:
         return RefereeConfig(
             serving=self._serving(part.serving, "referee"),
             storage=self._folder.storage,
-            attacker=found["attacker"],
-            defender=found["defender"],
+            attacker=Opponent(address=found["attacker"]),
+            defender=Opponent(address=found["defender"]),
             integrity=part.integrity,
             rewards=part.rewards,
             dataset_roots=self._config.data.roots,

@@ -55,15 +55,29 @@ class RewardConfig(_Model):
         return self
 
 
+class Opponent(_Model):
+    """How to reach the attacker or the defender. Files are read when the referee starts."""
+
+    address: str = Field(min_length=1)
+    """gRPC target: `host:port` or `dns:///name:port`."""
+    token_file: str | None = Field(None, min_length=1)
+    """File with the bearer token that the referee shows; the token itself is in no configuration. It is sent over TLS,
+    or in the clear to this machine."""
+    roots: str | None = Field(None, min_length=1)
+    """PEM file with the authorities that may sign the server's certificate; None means no TLS."""
+    certificate: str | None = Field(None, min_length=1)
+    """PEM file with the referee's own certificate, for mutual TLS ..."""
+    key: str | None = Field(None, min_length=1)
+    """... and the one with its private key."""
+
+
 class RefereeConfig(_Model):
     """One referee process."""
 
     serving: ServingConfig = ServingConfig()
     storage: Storage = Storage()
-    attacker: str
-    """gRPC target of the attacker: `host:port` or `dns:///name:port`."""
-    defender: str
-    """gRPC target of the defender."""
+    attacker: Opponent
+    defender: Opponent
     integrity: IntegrityConfig = IntegrityConfig()
     rewards: RewardConfig = RewardConfig()
     dataset_roots: tuple[str, ...] = ()

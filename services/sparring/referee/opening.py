@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from sparring.client.channel import Endpoint
 from sparring.ledgers.committer import Committer
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.referee.bench import Bench
 from sparring.referee.config import RefereeConfig
+from sparring.referee.endpoints import to_endpoint
 from sparring.referee.match import Table
 from sparring.referee.metrics import RefereeMetrics
 from sparring.referee.opponents import Attacker, Defender
@@ -29,14 +29,16 @@ async def open_referee(config: RefereeConfig, registry: CollectorRegistry) -> As
 
     Raises:
         ValueError: there is no attacker's reward of the configured name.
+        BadOpponent: attacker or defender can't be called as configured.
     """
     pay = attacker_reward(config.rewards.attacker)
+    attack, defence = to_endpoint("attacker", config.attacker), to_endpoint("defender", config.defender)
     async with AsyncExitStack() as stack:
         ledger, metrics = EpisodeLedger(config.storage.root), RefereeMetrics(registry)
         threads = stack.enter_context(ThreadPoolExecutor(config.judges, thread_name_prefix="judge"))
-        attacker = Attacker(Endpoint(config.attacker), config.call_seconds)
+        attacker = Attacker(attack, config.call_seconds)
         stack.push_async_callback(attacker.close)
-        defender = Defender(Endpoint(config.defender), config.call_seconds)
+        defender = Defender(defence, config.call_seconds)
         stack.push_async_callback(defender.close)
         committer = Committer(ledger)
         stack.push_async_callback(committer.close)
