@@ -130,6 +130,8 @@ class Pupil(defender_pb2_grpc.DefenderServicer):
         self.unheard: set[str] = set()
         self.spoil: Callable[[defender_pb2.AnswerResponse], object] = lambda response: None
         self.status: grpc.StatusCode | None = None
+        self.error: Exception | None = None
+        """What its server turns into a status with details."""
         self.full = 0
         """How many calls are refused for lack of room."""
         self.release = asyncio.Event()
@@ -145,6 +147,8 @@ class Pupil(defender_pb2_grpc.DefenderServicer):
         if self.full:
             self.full -= 1
             raise QueueFull("no room", retry_seconds=0.01)
+        if self.error is not None:
+            raise self.error
         if self.status is not None or question in self.unheard:
             await context.abort(self.status or grpc.StatusCode.INTERNAL, "the pupil is away")
         self.entered.set()

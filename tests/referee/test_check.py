@@ -202,7 +202,7 @@ async def test_a_check_is_broken_off_where_nobody_is_there(ring: Open, monkeypat
         it.pupil.status = grpc.StatusCode.UNAVAILABLE
         said = await refusal(it, request())
         assert said.code is grpc.StatusCode.UNAVAILABLE
-        assert "defender: UNAVAILABLE: the pupil is away" in said.message
+        assert "UNAVAILABLE: the pupil is away" in said.message
         assert len(it.episodes) <= 4, "what was not tried is not missing"
         it.pupil.status = None
         report = (await it.check(request()))[-1].report

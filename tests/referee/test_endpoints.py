@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sparring.ledgers.records import Outcome
 from sparring.referee.config import Opponent, RefereeConfig
 from sparring.referee.endpoints import BadOpponent, to_endpoint
 from sparring.referee.opening import open_referee
@@ -20,7 +22,7 @@ from sparring.v1.defender_pb2_grpc import add_DefenderServicer_to_server
 from tests.certificates import issue
 
 from .conftest import Open, Pupil
-from .test_match import Requests
+from .test_match import Requests, refusal
 
 TOKEN = "open-sesame"
 
@@ -69,6 +71,21 @@ async def test_a_defender_behind_tls_and_a_token_plays(ring: Open, request_of: R
             async with ring(defender=defender) as it:
                 played = (await it.play(request_of("plain", match=f"c/p/{mutual:d}")))[-1].played
             assert (played.outcome, played.valid) == (referee_pb2.OUTCOME_PLAYED, 1)
+
+
+async def test_a_wrong_token_is_told_as_the_referees(ring: Open, request_of: Requests, files: Path) -> None:
+    (files / "token").write_text("guess")
+    async with guarded(files) as address:
+        defender = Opponent(address=address, token_file=str(files / "token"), roots=str(files / "roots.pem"))
+        async with ring(defender=defender) as it:
+            said = await refusal(it, request_of())
+            (episode,) = it.episodes
+            assert it.value("sparring_opponent_errors_total", opponent="defender", code="UNAUTHENTICATED") == 1
+    assert said.code is grpc.StatusCode.FAILED_PRECONDITION, "the caller's own credential was good"
+    assert f"defender at {address}: UNAUTHENTICATED: send a bearer token" in said.message
+    assert "defender.token_file" in said.message
+    assert "guess" not in said.message
+    assert (episode.outcome, episode.error) == (Outcome.FAILED, said.message)
 
 
 async def test_a_missing_file_is_found_out_at_the_start(files: Path) -> None:

@@ -17,6 +17,7 @@ from sparring.samples.images import encode_png
 from sparring.samples.prompt import put, shuffled
 from sparring.samples.sample import Box, Sample, Target
 from sparring.serving.config import ServingConfig
+from sparring.serving.errors import InvalidRequest, QueueFull, Relayed, Violation
 from sparring.v1 import attacker_pb2, defender_pb2, referee_pb2
 
 from .conftest import ATTACKER, DEFENDER, DIGEST, FLOATS, Open, Ring
@@ -226,11 +227,54 @@ async def test_an_opponent_that_is_away_voids_the_match(ring: Open, request_of: 
         again = (await it.play(request))[-1].played
         (episode,) = it.group(MATCH)
     assert refusal_.code is grpc.StatusCode.UNAVAILABLE
-    assert f"{opponent}: UNAVAILABLE" in refusal_.message
+    assert refusal_.message.startswith(f"{opponent} at 127.0.0.1:")
+    assert "UNAVAILABLE: the" in refusal_.message
     assert (episode.outcome, episode.attacker, episode.error) == (Outcome.FAILED, ATTACKER, refusal_.message)
     assert (again.outcome, again.error) == (referee_pb2.OUTCOME_FAILED, refusal_.message)
     assert it.value("sparring_opponent_errors_total", opponent=opponent, code="UNAVAILABLE") == 1
     assert it.value("sparring_matches_total", learner="attacker", outcome="failed") == 1
+
+
+@pytest.mark.parametrize("opponent", ["attacker", "defender"])
+async def test_an_opponents_refusal_is_told_as_what_it_is(ring: Open, request_of: Requests, opponent: str) -> None:
+    codes = {
+        grpc.StatusCode.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.FAILED_PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.INTERNAL: grpc.StatusCode.INTERNAL,
+    }
+    async with ring() as it:
+        for number, (said, told) in enumerate(codes.items()):
+            (it.painter if opponent == "attacker" else it.pupil).status = said
+            refusal_ = await refusal(it, request_of("mark", learner="ATTACKER", answers=2, match=f"c/p/{number}"))
+            assert refusal_.code is told
+            assert f"{said.name}: the" in refusal_.message
+            assert [episode.outcome for episode in it.group(f"c/p/{number}")] == [Outcome.FAILED]
+            assert it.value("sparring_opponent_errors_total", opponent=opponent, code=said.name) == 1
+
+
+async def test_what_an_opponent_objects_to_is_passed_on(ring: Open, request_of: Requests) -> None:
+    async with ring() as it:
+        it.pupil.error = InvalidRequest([Violation("image", "101 x 64 is too large", "bad_image")])
+        said = await refusal(it, request_of())
+    assert said.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert said.fields == (("defender.image", "101 x 64 is too large"),)
+
+
+async def test_an_opponent_that_stays_full_is_told_as_full(ring: Open, request_of: Requests) -> None:
+    async with ring(call_seconds=30) as it:
+        it.pupil.error = QueueFull("no room", retry_seconds=60)
+        said = await refusal(it, request_of())
+    assert (said.code, said.retry_seconds) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 60)
+
+
+async def test_a_message_that_is_too_large_is_sent_once(ring: Open, request_of: Requests) -> None:
+    async with ring() as it:
+        too_large = "SERVER: Received message larger than max (9 vs. 5)"
+        it.pupil.error = Relayed(too_large, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        said = await refusal(it, request_of())
+    assert (said.code, said.fields) == (grpc.StatusCode.INVALID_ARGUMENT, (("defender", too_large),))
+    assert len(it.pupil.asked) == 1
 
 
 async def test_a_slow_opponent_voids_the_match(ring: Open, request_of: Requests) -> None:
@@ -327,7 +371,7 @@ async def test_an_attackers_nonsense_voids_the_match(ring: Open, request_of: Req
         for number, (told, spoil) in enumerate(ATTACKERS_NONSENSE.items()):
             it.painter.spoil = spoil
             said = await refusal(it, request_of("mark plain", learner="ATTACKER", answers=2, match=f"c/p/{number}"))
-            assert said.code is grpc.StatusCode.UNAVAILABLE
+            assert said.code is grpc.StatusCode.INTERNAL
             assert told in said.message
             assert [episode.outcome for episode in it.group(f"c/p/{number}")] == [Outcome.FAILED]
         assert it.pupil.asked == []
@@ -364,7 +408,7 @@ async def test_a_defenders_nonsense_voids_the_match(ring: Open, request_of: Requ
         for number, (told, spoil) in enumerate(DEFENDERS_NONSENSE.items()):
             it.pupil.spoil = spoil
             said = await refusal(it, request_of(answers=3, match=f"c/p/{number}"))
-            assert said.code is grpc.StatusCode.UNAVAILABLE
+            assert said.code is grpc.StatusCode.INTERNAL
             assert told in said.message
             assert [episode.outcome for episode in it.group(f"c/p/{number}")] == [Outcome.FAILED]
 

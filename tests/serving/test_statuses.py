@@ -48,7 +48,7 @@ def test_each_error_has_its_code_and_says_what_it_is(error, code):
 
 def test_every_error_of_the_room_has_a_rule():
     leaves = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.ServingError)]
-    assert [cls for cls in leaves if cls not in RULES] == [errors.ServingError]
+    assert [cls for cls in leaves if cls not in RULES] == [errors.ServingError, errors.Relayed]
 
 
 def test_a_rooms_rule_holds_for_subclasses_and_names_the_field():
@@ -66,6 +66,17 @@ def test_a_bad_tensor_names_its_field():
 def test_a_full_queue_says_when_to_retry():
     info = details(describe(errors.QueueFull("x", 0.25), RULES))["RetryInfo"]
     assert info.retry_delay.ToNanoseconds() == 250_000_000
+
+
+def test_what_another_service_said_is_passed_on():
+    violation = errors.Violation("defender.image", "too large", "defender_refused")
+    fault = describe(errors.Relayed("x", grpc.StatusCode.INVALID_ARGUMENT, [violation]), RULES)
+    assert (fault.status.code, fault.status.message) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], "x")
+    (told,) = details(fault)["BadRequest"].field_violations
+    assert (told.field, told.description, told.reason) == ("defender.image", "too large", "DEFENDER_REFUSED")
+    full = details(describe(errors.Relayed("x", grpc.StatusCode.RESOURCE_EXHAUSTED, retry_seconds=0.5), RULES))
+    assert full["RetryInfo"].retry_delay.ToNanoseconds() == 500_000_000
+    assert details(describe(errors.Relayed("x", grpc.StatusCode.UNAVAILABLE), RULES)).keys() == {"ErrorInfo"}
 
 
 def test_the_unforeseen_is_internal_and_tells_nothing_but_an_id():

@@ -9,9 +9,10 @@ from concurrent.futures import Executor
 from sparring.ledgers.records import Kind
 from sparring.referee.config import RefereeConfig
 from sparring.referee.correlation import Pixels
+from sparring.referee.errors import nonsense
 from sparring.referee.integrity import Subject, Verdict, judge, judge_corruption
 from sparring.referee.metrics import RefereeMetrics
-from sparring.referee.opponents import Edited, Edits, nonsense
+from sparring.referee.opponents import Edited, Edits
 from sparring.samples.boxes import BadBox, clip
 from sparring.samples.images import BadImage, decode
 from sparring.samples.sample import Sample

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from itertools import count, islice, takewhile
 
 from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, GroupId, Outcome, SampleId
+from sparring.referee.errors import OpponentError
 from sparring.referee.gathering import gather_all
 from sparring.referee.match import Table
 from sparring.referee.measures import Item, read
-from sparring.referee.opponents import OpponentError
 from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View, author
 from sparring.samples.sample import Sample
 

@@ -14,9 +14,10 @@ from sparring.ledgers.records import EditId, EpisodeRecord, GroupId, Learner
 from sparring.referee.bench import Bench
 from sparring.referee.config import RefereeConfig
 from sparring.referee.correlation import Pixels
+from sparring.referee.errors import OpponentError
 from sparring.referee.gathering import gather_all
 from sparring.referee.metrics import RefereeMetrics
-from sparring.referee.opponents import Answers, Attacker, Defender, OpponentError
+from sparring.referee.opponents import Answers, Attacker, Defender
 from sparring.referee.rewards import AttackerReward, defender_reward, failure
 from sparring.referee.scribe import control_row, edit_row, episode_row, failed_row, group_of
 from sparring.referee.terms import Attack, Original, Recorded, Shown, Terms, View, control_id, images, sampling, told

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from sparring.ledgers.records import EpisodeRecord, Outcome
+from sparring.referee.errors import OpponentError
 from sparring.referee.integrity import Verdict
-from sparring.referee.opponents import OpponentError
 from sparring.serving.metrics import SECONDS
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.client.channel import Endpoint
-from sparring.client.errors import Refused, refused
+from sparring.client.errors import refused
 from sparring.ledgers.records import Kind
+from sparring.referee.errors import OpponentError, nonsense, plain
 from sparring.samples.sample import Sample
 from sparring.serving.deadlines import remaining
 from sparring.serving.errors import BadTensor
@@ -37,28 +38,6 @@ KINDS = {
     attacker_pb2.EDIT_KIND_CORRUPTION: Kind.CORRUPTION,
     attacker_pb2.EDIT_KIND_CONTROL: Kind.CONTROL,
 }
-
-
-class OpponentError(RuntimeError):
-    """Attacker or defender gave no result: it refused, was not there, took too long or sent nonsense.
-
-    Attributes:
-        who: `attacker` or `defender`.
-        code: its status; INTERNAL for nonsense.
-    """
-
-    def __init__(self, who: str, error: Refused) -> None:
-        super().__init__(f"{who}: {error}")
-        self.who, self.code = who, error.code
-
-
-class OpponentLate(OpponentError):
-    """Attacker or defender gave no result in time."""
-
-
-def nonsense(who: str, what: str) -> OpponentError:
-    """The error for a reply that is not what was asked for."""
-    return OpponentError(who, Refused(grpc.StatusCode.INTERNAL, f"it replied with {what}"))
 
 
 @dataclass(frozen=True)
@@ -120,7 +99,7 @@ class Attacker:
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         self._channel = endpoint.open_aio()
-        self._stub, self._metadata, self._seconds = AttackerStub(self._channel), endpoint.metadata, seconds
+        self._stub, self._endpoint, self._seconds = AttackerStub(self._channel), endpoint, seconds
 
     async def edit(
         self,
@@ -143,7 +122,7 @@ class Attacker:
 
         async def call(seconds: float) -> Edits:
             control, edits = b"", {}
-            stream = self._stub.Edit(request, timeout=seconds, metadata=self._metadata)
+            stream = self._stub.Edit(request, timeout=seconds, metadata=self._endpoint.metadata)
             async for response in stream:
                 if response.WhichOneof("result") == "control":
                     control = response.control.image
@@ -155,7 +134,7 @@ class Attacker:
             check_revision("attacker", request.learned.revision, [(e.revision, e.digest) for e in edits.values()])
             return Edits(control, tuple(edits[index] for index in range(len(seeds))))
 
-        return await patiently("attacker", call, self._seconds)
+        return await patiently("attacker", self._endpoint.address, call, self._seconds)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -166,7 +145,7 @@ class Defender:
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
         self._channel = endpoint.open_aio()
-        self._stub, self._metadata, self._seconds = DefenderStub(self._channel), endpoint.metadata, seconds
+        self._stub, self._endpoint, self._seconds = DefenderStub(self._channel), endpoint, seconds
 
     async def answer(
         self,
@@ -187,7 +166,7 @@ class Defender:
         )
 
         async def call(seconds: float) -> Answers:
-            response = await self._stub.Answer(request, timeout=seconds, metadata=self._metadata)
+            response = await self._stub.Answer(request, timeout=seconds, metadata=self._endpoint.metadata)
             answers = tuple(
                 Answer(
                     answer.text,
@@ -201,14 +180,18 @@ class Defender:
             check_revision("defender", revision, [(response.revision.name, response.revision.digest)])
             return Answers(answers, response.revision.name, response.revision.digest)
 
-        return await patiently("defender", call, self._seconds)
+        return await patiently("defender", self._endpoint.address, call, self._seconds)
 
     async def close(self) -> None:
         await self._channel.close()
 
 
-async def patiently(who: str, call: Callable[[float], Awaitable[ResultT]], most: float) -> ResultT:
-    """Call, and call again after a full queue, for as long as there is time."""
+async def patiently(who: str, address: str, call: Callable[[float], Awaitable[ResultT]], most: float) -> ResultT:
+    """Call, and call again after a full queue, for as long as there is time.
+
+    Raises:
+        OpponentError: there was no result.
+    """
     end = time.monotonic() + min(most, remaining(margin=0.05))
     pause = PATIENCE
     while True:
@@ -217,12 +200,11 @@ async def patiently(who: str, call: Callable[[float], Awaitable[ResultT]], most:
         except BadTensor as error:
             raise nonsense(who, str(error)) from error
         except grpc.RpcError as error:
-            failure = refused(error)
+            failure = plain(refused(error))
             wait = failure.retry_seconds if failure.retry_seconds is not None else pause
             full = failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
             if not full or time.monotonic() + wait >= end:
-                late = failure.code is grpc.StatusCode.DEADLINE_EXCEEDED
-                raise (OpponentLate if late else OpponentError)(who, failure) from error
+                raise OpponentError(who, failure, address) from error
             await asyncio.sleep(wait)
             pause *= 2
 

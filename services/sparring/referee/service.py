@@ -16,7 +16,6 @@ from sparring.referee.config import RefereeConfig
 from sparring.referee.match import Table
 from sparring.referee.measures import Item, measure
 from sparring.referee.messages import check_terms, to_attack, to_played, to_report, to_sample, to_terms
-from sparring.referee.opponents import OpponentError, OpponentLate
 from sparring.referee.terms import Original, Recorded, View
 from sparring.samples.boxes import BadBox
 from sparring.samples.catalog import BadDataset, open_dataset
@@ -45,10 +44,8 @@ RULES: Rules = {
     UnknownEdit: Rule(grpc.StatusCode.INVALID_ARGUMENT, "recorded.edit_ids"),
     BadDataset: Rule(grpc.StatusCode.INVALID_ARGUMENT, "dataset.uri"),
     OutsideRoots: Rule(grpc.StatusCode.INVALID_ARGUMENT, "dataset.uri"),
-    OpponentError: Rule(grpc.StatusCode.UNAVAILABLE),
-    OpponentLate: Rule(grpc.StatusCode.DEADLINE_EXCEEDED),
 }
-"""Statuses of the referee's own errors."""
+"""Statuses of the referee's own errors; an opponent's bring theirs."""
 
 
 class RefereeService(RefereeServicer):

@@ -10,13 +10,16 @@ ServingError
 ├── DeadlinePassed       the caller's time, or the server's, is over
 ├── NotResident          a revision that is not loaded
 ├── WrongRole            a revision of the other side
-└── DigestMismatch       a revision that is not the one the caller means
+├── DigestMismatch       a revision that is not the one the caller means
+└── Relayed              another service gave no result; brings the status to be told
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import grpc
 
 
 class ServingError(Exception):
@@ -86,3 +89,23 @@ class WrongRole(ServingError, ValueError):
 
 class DigestMismatch(ServingError):
     """The revision of that name has another manifest than the caller means."""
+
+
+class Relayed(ServingError):
+    """Another service that a call depends on gave no result.
+
+    Attributes:
+        status: what our own caller is told.
+        violations: what the other service objected to, if it said so.
+        retry_seconds: when to try again, if it said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: grpc.StatusCode,
+        violations: Iterable[Violation] = (),
+        retry_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.violations, self.retry_seconds = status, tuple(violations), retry_seconds

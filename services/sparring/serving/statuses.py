@@ -1,13 +1,13 @@
 """Exceptions become gRPC statuses by one registry; each room adds its own before it serves.
 
 Every status carries `google.rpc.ErrorInfo` whose reason is the exception's class in capitals. Bad input adds
-`BadRequest`, a full queue `RetryInfo`.
+`BadRequest`, a full queue `RetryInfo`. What another service said is passed on by the status that the exception brings.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -26,8 +26,10 @@ from sparring.serving.errors import (
     InvalidRequest,
     NotResident,
     QueueFull,
+    Relayed,
     TooLarge,
     Unauthenticated,
+    Violation,
     WrongRole,
 )
 
@@ -72,7 +74,7 @@ class Fault:
 
 def describe(error: Exception, rules: Rules) -> Fault:
     """The status that tells a caller about `error`. What no rule foresees is INTERNAL, without its text."""
-    rule = next((rules[cls] for cls in type(error).__mro__ if cls in rules), None)
+    rule = _rule(error, rules)
     if rule is None:
         error_id = uuid4().hex
         info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id})
@@ -80,6 +82,12 @@ def describe(error: Exception, rules: Rules) -> Fault:
         return Fault(_status(grpc.StatusCode.INTERNAL, message, info), error_id)
     info = ErrorInfo(reason=_screaming(type(error).__name__), domain=DOMAIN)
     return Fault(_status(rule.code, str(error), info, *_details(error, rule)))
+
+
+def _rule(error: Exception, rules: Rules) -> Rule | None:
+    if isinstance(error, Relayed):
+        return Rule(error.status)
+    return next((rules[cls] for cls in type(error).__mro__ if cls in rules), None)
 
 
 def _status(code: grpc.StatusCode, message: str, *details: Message) -> Status:
@@ -90,16 +98,21 @@ def _status(code: grpc.StatusCode, message: str, *details: Message) -> Status:
 
 
 def _details(error: Exception, rule: Rule) -> Iterator[Message]:
-    if isinstance(error, QueueFull):
+    if isinstance(error, QueueFull | Relayed) and error.retry_seconds is not None:
         delay = Duration()
         delay.FromNanoseconds(round(error.retry_seconds * 1e9))
         yield RetryInfo(retry_delay=delay)
-    elif isinstance(error, InvalidRequest):
-        violations = [_violation(v.field, v.message, v.rule) for v in error.violations]
-        yield BadRequest(field_violations=violations)
-    elif rule.code is grpc.StatusCode.INVALID_ARGUMENT:
-        field = error.field if isinstance(error, BadTensor) else rule.field
-        yield BadRequest(field_violations=[_violation(field, str(error), type(error).__name__)])
+    if violations := _violations(error, rule):
+        yield BadRequest(field_violations=[_violation(v.field, v.message, v.rule) for v in violations])
+
+
+def _violations(error: Exception, rule: Rule) -> Sequence[Violation]:
+    if isinstance(error, InvalidRequest | Relayed):
+        return error.violations
+    if rule.code is not grpc.StatusCode.INVALID_ARGUMENT:
+        return ()
+    field = error.field if isinstance(error, BadTensor) else rule.field
+    return (Violation(field, str(error), type(error).__name__),)
 
 
 def _violation(field: str, description: str, reason: str) -> BadRequest.FieldViolation:
