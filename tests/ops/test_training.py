@@ -39,6 +39,7 @@ from sparring.ops.layering import Layers
 from sparring.ops.plays import slot_of
 from sparring.ops.status import Status
 from sparring.ops.training import Training
+from sparring.ops.window import Patience
 from sparring.v1 import referee_pb2, revision_pb2
 
 STEPS, GROUPS = 4, 3
@@ -65,6 +66,7 @@ class Umpire:
     ledger: EpisodeLedger
     script: Callable[[int], str]
     slots: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     now: int = 0
     most: int = 0
     accepted: list[GroupId] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Umpire:
         slot = slot_of("test", request.key.phase, GroupId(request.key.match_id))
         assert slot is not None
         self.slots.append(slot)
+        self.ids.append(request.key.match_id)
         match self.script(slot):
             case "away":
                 raise Refused(grpc.StatusCode.UNAVAILABLE, "nobody is there")
@@ -87,6 +90,9 @@ class Umpire:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "the image is broken")
             case "full":
                 raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_seconds=0.001)
+            case "failed":
+                lost = referee_pb2.Played(outcome=referee_pb2.OUTCOME_FAILED, error="the defender was away")
+                yield referee_pb2.PlayResponse(played=lost)
             case told:
                 yield referee_pb2.PlayResponse(played=self._record(request, signal=told == "signal"))
 
@@ -214,6 +220,12 @@ def stage(tmp_path: Path, script: Callable[[int], str], *settings: str) -> Stage
     return Stage(house, umpire, coach, learner)
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried again at once."""
+    monkeypatch.setattr(Patience, "wait_seconds", lambda self: 0.001)
+
+
 async def test_a_phase_runs_to_its_last_step(tmp_path: Path) -> None:
     played = stage(tmp_path, lambda slot: "signal" if slot % 3 else "dull")
     await played.run()
@@ -252,6 +264,47 @@ async def test_a_sample_that_is_refused_is_passed_over(tmp_path: Path) -> None:
     played = stage(tmp_path, lambda slot: "bad" if slot == 1 else "signal")
     await played.run()
     assert played.umpire.slots.count(1) == 1
+
+
+async def test_a_match_that_failed_is_played_anew(tmp_path: Path, hasty: None) -> None:
+    tries: list[int] = []
+
+    def script(slot: int) -> str:
+        if slot == 1:
+            tries.append(slot)
+            return "failed" if len(tries) < 3 else "signal"
+        return "signal" if len(tries) == 3 else "dull"
+
+    played = stage(tmp_path, script, "defender.phase.fruitless=100000")
+    await played.run()
+    first = "test/i1-defender/000001"
+    names = [first, f"{first}/retry1", f"{first}/retry2"]
+    assert [name for name in played.umpire.ids if name.startswith(first)] == names
+    assert slot_of("test", "i1-defender", GroupId(f"{names[-1]}/0")) == 1
+    assert f"{names[-1]}/0" in played.umpire.accepted
+
+
+async def test_nobody_is_given_up_while_all_matches_fail(tmp_path: Path, hasty: None) -> None:
+    tries = count()
+    played = stage(tmp_path, lambda slot: "failed" if next(tries) < 40 else "signal")
+    await played.run()
+    signal = {slot_of("test", "i1-defender", group) for group in played.umpire.accepted}
+    assert signal == set(played.umpire.slots)
+
+
+async def test_a_sample_that_fails_while_others_succeed_is_given_up(tmp_path: Path, hasty: None) -> None:
+    tries: list[int] = []
+
+    def script(slot: int) -> str:
+        if slot == 1:
+            tries.append(slot)
+            return "failed"
+        return "signal" if len(tries) > 2 else "dull"
+
+    played = stage(tmp_path, script, "defender.phase.fruitless=100000")
+    await played.run()
+    assert len(tries) == 3
+    assert played.house.status.outcomes["failed"] == 1
 
 
 async def test_matches_without_signal_end_the_phase(tmp_path: Path) -> None:

@@ -8,13 +8,15 @@ from sparring.ops.config import AttackerPhase, CampaignConfig, DefenderPhase
 from sparring.ops.messages import to_answer_sampling, to_edit_sampling, to_sample
 from sparring.ops.seeds import seed_of, share_of
 from sparring.policies.config import EditSampling
+from sparring.referee.terms import RETRY
 from sparring.samples.sample import Sample
 from sparring.v1 import attacker_pb2, referee_pb2, revision_pb2
 
 
-def match_id(campaign: str, phase: str, slot: int) -> str:
-    """Name of a match, which is also the id of its group."""
-    return f"{campaign}/{phase}/{slot:06d}"
+def match_id(campaign: str, phase: str, slot: int, attempt: int = 0) -> str:
+    """Name of a match, which is also the id of its group. A further attempt has another, as one that failed is in the
+    ledger, too."""
+    return f"{campaign}/{phase}/{slot:06d}" + (f"{RETRY}{attempt}" if attempt else "")
 
 
 def slot_of(campaign: str, phase: str, group: GroupId) -> int | None:
@@ -37,11 +39,13 @@ class Plays:
         self._config, self._started, self._opponent = config, started, opponent
         self._attacking = started.role == "attacker"
 
-    def request(self, slot: int, sample: Sample, learner: revision_pb2.Revision) -> referee_pb2.PlayRequest:
+    def request(
+        self, slot: int, sample: Sample, learner: revision_pb2.Revision, attempt: int = 0
+    ) -> referee_pb2.PlayRequest:
         """The match of `slot` about `sample`, with the learner as it is now."""
         phase = self._config.phase(self._started.role)
         request = referee_pb2.PlayRequest(
-            key=self._key(slot),
+            key=self._key(slot, attempt),
             sample=to_sample(sample),
             learner=referee_pb2.LEARNER_ATTACKER if self._attacking else referee_pb2.LEARNER_DEFENDER,
             seed=self._draw(slot, "match"),
@@ -63,9 +67,9 @@ class Plays:
         attack.trajectory = self._attacking
         return referee_pb2.FreshEdits(count=phase.edits if isinstance(phase, AttackerPhase) else 1, learned=attack)
 
-    def _key(self, slot: int) -> referee_pb2.MatchKey:
+    def _key(self, slot: int, attempt: int) -> referee_pb2.MatchKey:
         campaign, phase = self._config.campaign, self._started.phase
-        return referee_pb2.MatchKey(match_id=match_id(campaign, phase, slot), campaign=campaign, phase=phase)
+        return referee_pb2.MatchKey(match_id=match_id(campaign, phase, slot, attempt), campaign=campaign, phase=phase)
 
     def _names(self, slot: int, what: str) -> tuple[object, ...]:
         return self._config.seed, self._started.phase, slot, what

@@ -27,7 +27,7 @@ from sparring.ops.house import House
 from sparring.ops.plays import Plays, slot_of
 from sparring.ops.window import Patience, Window, slots
 from sparring.samples.sample import Sample
-from sparring.v1 import referee_pb2, revision_pb2
+from sparring.v1 import referee_pb2
 
 _POLL_SECONDS = 0.1
 _EXPIRE_EVERY = 16
@@ -37,6 +37,8 @@ _AWAY = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
 )
 """Somebody is away or has not loaded its revision yet; the same match may be tried again."""
+_RETRIES = 2
+"""Attempts at a match after the first, if others succeed meanwhile: then it is the sample that makes them fail."""
 _log = structlog.get_logger(__name__)
 
 
@@ -55,6 +57,7 @@ class Training:
         self._window = Window(self._phase.groups, self._phase.max_staleness, started.steps, [started.parent])
         self._patience = Patience()
         self._failing_since: float | None = None
+        self._succeeded = 0.0
         self._changed = asyncio.Event()
         self._number = -1
         self._learner = pin(house.weights, started.parent)
@@ -183,16 +186,34 @@ class Training:
             self._book(slot, played, revision)
 
     async def _played(self, plays: Plays, slot: int, sample: Sample) -> tuple[referee_pb2.Played | None, RevisionName]:
-        """Play one match, as often as it takes; None if the sample itself is refused."""
+        """Play one match, as often as it takes; None if the sample itself is refused.
+
+        Who asks again is told what the ledger has, be it that the match failed (the channel, too, asks again after
+        UNAVAILABLE). So nothing that is played gets lost, and only another attempt plays anew.
+        """
+        failures: list[float] = []
         while True:
             learner = self._learner
             try:
-                return await self._ask(plays, slot, sample, learner), RevisionName(learner.name)
+                played = await self._ask(plays.request(slot, sample, learner, attempt=len(failures)))
             except Refused as error:
                 wait = self._refused(error, sample)
-            if wait is None:
-                return None, RevisionName(learner.name)
+                if wait is None:
+                    return None, RevisionName(learner.name)
+            else:
+                if played.outcome != referee_pb2.OUTCOME_FAILED:
+                    return played, RevisionName(learner.name)
+                failures.append(time.monotonic())
+                if self._hopeless(failures):
+                    return played, RevisionName(learner.name)
+                self._fail(played.error)
+                wait = self._patience.wait_seconds()
             await asyncio.sleep(wait)
+
+    def _hopeless(self, failures: Sequence[float]) -> bool:
+        """Whether a match that failed at these times is to be given up; while nobody succeeds, it is not the sample."""
+        alone = len(failures) > _RETRIES and self._succeeded > failures[0]
+        return alone or self._window.done >= self._started.steps
 
     def _refused(self, error: Refused, sample: Sample) -> float | None:
         """When to ask again; None where it is the sample that is refused. A full queue is no failure.
@@ -208,8 +229,7 @@ class Training:
         self._fail(f"{sample.source}: {error}")
         return None
 
-    async def _ask(self, plays: Plays, slot: int, sample: Sample, learner: revision_pb2.Revision) -> referee_pb2.Played:
-        request = plays.request(slot, sample, learner)
+    async def _ask(self, request: referee_pb2.PlayRequest) -> referee_pb2.Played:
         async for event in self._house.referee.play(request, seconds=self._house.config.machine.play_seconds):
             if event.HasField("played"):
                 return event.played
@@ -227,7 +247,7 @@ class Training:
         if played.outcome == referee_pb2.OUTCOME_FAILED:
             self._fail(played.error)
             return
-        self._failing_since = None
+        self._failing_since, self._succeeded = None, time.monotonic()
         if played.signal:
             self._patience.fruit()
             self._window.accept(slot, revision)
