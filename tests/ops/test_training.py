@@ -299,11 +299,11 @@ async def test_a_sample_that_fails_while_others_succeed_is_given_up(tmp_path: Pa
         if slot == 1:
             tries.append(slot)
             return "failed"
-        return "signal" if len(tries) > 2 else "dull"
+        return "signal" if played.house.status.outcomes["failed"] else "dull"
 
     played = stage(tmp_path, script, "defender.phase.fruitless=100000")
     await played.run()
-    assert len(tries) == 3
+    assert len(tries) > 2
     assert played.house.status.outcomes["failed"] == 1
 
 
