@@ -78,7 +78,7 @@ class EditorRecipe(BaseModel):
     """How edits are drawn for evaluation."""
     every: int = Field(500, ge=1)
     """Steps between two evaluations, each of which also saves the model."""
-    exam: int = Field(32, ge=1)
+    exam: int = Field(256, ge=1)
     """Held-out scenes per evaluation."""
 
 
