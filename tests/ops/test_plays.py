@@ -169,9 +169,18 @@ def test_bad_rows_of_one_s_own_data_are_named(tmp_path: Path) -> None:
     load_campaign(
         preset="test", file=None, data=str(tmp_path), settings=["attacker.policy.base=hub/id"], tell=told.append
     )
-    assert told[0].endswith("2 of 4 samples are measured with, the others trained on")
-    assert "line 5" in told[1]
-    assert "gone.png" in told[1]
+    split, skipped = told
+    assert split.endswith("2 of 4 samples are measured with, the others trained on")
+    assert "line 5" in skipped
+    assert "gone.png" in skipped
+
+
+def test_who_shows_own_pictures_to_the_small_models_is_told_what_to_expect(tmp_path: Path) -> None:
+    write_questions(tmp_path, 4)
+    told: list[str] = []
+    load_campaign(preset="test", file=None, data=str(tmp_path), settings=[], tell=told.append)
+    assert told[1:] == [told[-1]]
+    assert "the small models know rendered scenes alone" in told[-1]
 
 
 def test_one_sample_of_one_s_own_is_not_enough(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from sparring.ledgers.revision import ROLES
-from sparring.ops.config import CampaignConfig
+from sparring.ops.config import SMALL, CampaignConfig
 from sparring.ops.errors import NoCampaign, UserError
 from sparring.ops.folder import RunFolder
 from sparring.ops.layering import Layers, Tree
@@ -21,6 +21,10 @@ _MOST = 100_000
 """Samples of a user's dataset that are counted; more are not told apart."""
 _NAMED = 5
 """Bad rows that are told one by one."""
+_STRANGE = (
+    "the small models know rendered scenes alone: of other pictures most edits are refused, and accuracy means "
+    "nothing; if nothing is found to learn from, lower the demands of referee.integrity"
+)
 
 
 def load_campaign(
@@ -38,7 +42,7 @@ def load_campaign(
         file: TOML.
         data: a user's own file or folder of questions.
         settings: `a.b=value` each.
-        tell: told what was passed over in `data`.
+        tell: told what was passed over in `data`, and what not to expect of it.
 
     Raises:
         InvalidConfig: a setting is unknown or wrong.
@@ -54,6 +58,8 @@ def load_campaign(
     layers.add_environment()
     layers.add_settings(settings)
     config = layers.build(CampaignConfig)
+    if data is not None and config.attacker.policy.base.startswith(SMALL):
+        tell(_STRANGE)
     check_bases(config)
     return config
 
