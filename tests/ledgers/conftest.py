@@ -30,9 +30,8 @@ MakeGroup = Callable[..., Group]
 
 def make_sample(name: str) -> SampleRecord:
     targets = (TargetRecord("red circle", (1.5, 2.0, 10.25, 0.1)), TargetRecord("it's", (0.0, 0.0, 3.0, 4.0)))
-    return SampleRecord(
-        SampleId(name), b"image of " + name.encode(), "Where?", ("left", "right"), 1, targets, "", "s:1"
-    )
+    image, groups = b"image of " + name.encode(), (("variant", "random"), ("variant", "popular"))
+    return SampleRecord(SampleId(name), image, "Where?", ("left", "right"), 1, targets, "", "s:1", groups, "ab" * 32)
 
 
 def make_edit(name: str, sample: str, *, valid: bool = True) -> EditRecord:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
+import lance
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -59,7 +60,10 @@ def test_reads_what_was_appended(ledger: EpisodeLedger, make_group: MakeGroup) -
     assert same(tuple(edits[edit.edit_id] for edit in group.edits), group.edits)
     trajectories = ledger.get_trajectories(edits)
     assert same(tuple(trajectories[edit.edit_id] for edit in group.edits), group.trajectories)
-    assert ledger.get_samples([group.samples[0].sample_id]) == {group.samples[0].sample_id: group.samples[0]}
+    (sample,) = group.samples
+    assert ledger.get_samples([sample.sample_id]) == {sample.sample_id: sample}
+    light = dataclasses.replace(sample, image=b"")
+    assert ledger.get_samples([sample.sample_id], images=False) == {sample.sample_id: light}
     assert ledger.get_verdicts(edits) == {edit.edit_id: edit.verdict for edit in group.edits}
     groups = ledger.get_groups([GroupId("b"), GroupId("a"), GroupId("c")])
     assert same(groups[GroupId("a")], group.episodes)
@@ -204,6 +208,16 @@ def test_compaction_keeps_everything(ledger: EpisodeLedger, make_group: MakeGrou
     assert same(tuple(ledger.scan()), tuple(episode for group in groups for episode in group.episodes))
     assert same(ledger.get_edits([groups[4].edits[1].edit_id])[groups[4].edits[1].edit_id], groups[4].edits[1])
     assert not ledger.append_group(groups[2])
+
+
+def test_a_ledger_gains_the_columns_that_it_lacks(tmp_path: Path, make_group: MakeGroup) -> None:
+    EpisodeLedger(tmp_path).append_group(make_group("old"))
+    lance.dataset(tmp_path / "episodes" / "samples.lance").drop_columns(["groups", "image_digest"])
+    ledger, new = EpisodeLedger(tmp_path), make_group("new")
+    ledger.append_group(new)
+    samples = ledger.get_samples([SampleId("sample of old"), SampleId("sample of new")])
+    assert samples[SampleId("sample of new")] == new.samples[0]
+    assert (samples[SampleId("sample of old")].groups, samples[SampleId("sample of old")].image_digest) == ((), "")
 
 
 def test_export_is_plain_parquet(ledger: EpisodeLedger, make_group: MakeGroup, tmp_path: Path) -> None:

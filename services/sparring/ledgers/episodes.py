@@ -109,9 +109,10 @@ class EpisodeLedger:
             found.setdefault(episode.group_id, []).append(episode)
         return {name: tuple(sorted(group, key=lambda episode: episode.index)) for name, group in found.items()}
 
-    def get_samples(self, ids: Iterable[SampleId]) -> dict[SampleId, SampleRecord]:
-        """Samples by id, images included; one that is not there is left out."""
-        rows = self._tables.samples.snapshot().find(SAMPLES.names, "sample_id", ids)
+    def get_samples(self, ids: Iterable[SampleId], *, images: bool = True) -> dict[SampleId, SampleRecord]:
+        """Samples by id, with or without their images; one that is not there is left out."""
+        columns = [name for name in SAMPLES.names if images or name != "image"]
+        rows = self._tables.samples.snapshot().find(columns, "sample_id", ids)
         return {sample.sample_id: sample for sample in map(to_sample, rows)}
 
     def get_edits(self, ids: Iterable[EditId]) -> dict[EditId, EditRecord]:

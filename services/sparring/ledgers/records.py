@@ -67,7 +67,11 @@ class TargetRecord:
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """One question. `image` is the encoded original; the rest as in `sparring.samples.sample.Sample`."""
+    """One question, as in `sparring.samples.sample.Sample`.
+
+    `image` is the encoded original, empty where a reader did not ask for it. Samples with the same `image_digest`
+    (sha256, lower-case hex) are about the same image; it is empty where it was not recorded.
+    """
 
     sample_id: SampleId
     image: bytes
@@ -77,6 +81,8 @@ class SampleRecord:
     targets: tuple[TargetRecord, ...]
     category: str
     source: str
+    groups: tuple[tuple[str, str], ...] = ()
+    image_digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,19 +31,21 @@ Row = Mapping[str, Any]
 
 
 def sample_row(record: SampleRecord) -> Row:
-    return asdict(record)
+    return asdict(record) | {"groups": [{"name": name, "value": value} for name, value in record.groups]}
 
 
 def to_sample(row: Row) -> SampleRecord:
     return SampleRecord(
         sample_id=SampleId(row["sample_id"]),
-        image=row["image"],
+        image=row.get("image", b""),
         question=row["question"],
         options=tuple(row["options"]),
         answer=row["answer"],
         targets=tuple(TargetRecord(target["name"], tuple(target["box"])) for target in row["targets"]),
         category=row["category"],
         source=row["source"],
+        groups=tuple((group["name"], group["value"]) for group in row["groups"] or ()),
+        image_digest=row["image_digest"] or "",
     )
 
 

@@ -3,6 +3,8 @@
 Images and latents are plain `large_binary`: a column that a query does not name is not read, and of one that it names
 only the rows that pass the filter are. Lance's blob columns gained nothing at these sizes (its second form costs twice
 the time to append and to compact).
+
+A column that is added must be optional: a ledger that was made without it gets it, empty, when it is next opened.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ def _schema(required: dict[str, pa.DataType], optional: dict[str, pa.DataType] |
 
 _TEXT, _FLOATS = pa.string(), pa.list_(pa.float32())
 _TARGET = pa.struct({"name": _TEXT, "box": pa.list_(pa.float64(), 4)})
+_GROUP = pa.struct({"name": _TEXT, "value": _TEXT})
 _MEASURE = pa.struct({"name": _TEXT, "value": pa.float64()})
 _ANSWER = pa.struct(
     {
@@ -43,7 +46,8 @@ SAMPLES = _schema(
         "targets": pa.list_(_TARGET),
         "category": _TEXT,
         "source": _TEXT,
-    }
+    },
+    {"groups": pa.list_(_GROUP), "image_digest": _TEXT},
 )
 EDITS = _schema(
     {

@@ -94,7 +94,7 @@ class Table:
 
     Attributes:
         path: folder that Lance owns.
-        schema: columns; fixed for ever.
+        schema: columns; it may gain optional ones, nothing else.
         fragment_rows: rows of a fragment that compaction leaves alone.
         session: caches, shared between tables so that they are bounded together.
     """
@@ -105,9 +105,13 @@ class Table:
     session: lance.Session
 
     def create(self) -> None:
-        """Make the table if it is not there. Two processes must not do so at once."""
+        """Make the table, or the columns that it lacks. Two processes must not do so at once."""
         if not self.path.exists():
             lance.write_dataset(self.schema.empty_table(), self.path, session=self.session)
+            return
+        dataset = self.snapshot().dataset
+        if lacking := [field for field in self.schema if field.name not in dataset.schema.names]:
+            dataset.add_columns(lacking)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(lance.dataset(self.path, session=self.session))
