@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -40,3 +41,9 @@ def test_every_letter_is_the_right_one_equally_often() -> None:
     letters = Counter(put(each, shuffled(each, 0)).letter for each in (sample(number) for number in range(2000)))
     assert letters.keys() == set("ABCD")
     assert all(abs(count - 500) < 5 * (2000 * 0.25 * 0.75) ** 0.5 for count in letters.values()), letters
+
+
+def test_the_unshuffled_protocol_keeps_the_order() -> None:
+    asked = replace(sample(), shuffle=False)
+    assert {shuffled(asked, seed) for seed in range(20)} == {(0, 1, 2, 3)}
+    assert put(asked, shuffled(asked, 7)).letter == "A"

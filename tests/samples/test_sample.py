@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -32,10 +33,20 @@ def test_a_message_has_boxes_of_single_precision() -> None:
         {"targets": ()},
         {"targets": (Target("cup", Box(0.2, 2, 3.7, 4)),)},
         {"targets": (Target("mug", Box(0.1, 2, 3.7, 4)),)},
+        {"groups": (("variant", "popular"),)},
     ],
 )
 def test_what_is_asked_does(change: dict[str, object]) -> None:
     assert replace(SAMPLE, **change).digest != SAMPLE.digest  # type: ignore[arg-type]
+
+
+def test_how_it_is_asked_does_not_matter() -> None:
+    assert replace(SAMPLE, shuffle=False).digest == SAMPLE.digest
+
+
+def test_questions_about_one_image_share_its_digest() -> None:
+    assert replace(SAMPLE, question="When?").image_digest == SAMPLE.image_digest == hashlib.sha256(b"png").hexdigest()
+    assert replace(SAMPLE, image=b"other").image_digest != SAMPLE.image_digest
 
 
 @pytest.mark.parametrize(

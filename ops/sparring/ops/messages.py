@@ -31,6 +31,8 @@ def to_sample(sample: Sample) -> sample_pb2.Sample:
         targets=targets,
         category=sample.category,
         source=sample.source,
+        groups=[sample_pb2.Group(name=name, value=value) for name, value in sample.groups],
+        unshuffled=not sample.shuffle,
     )
 
 

@@ -34,6 +34,8 @@ def to_sample(message: sample_pb2.Sample) -> Sample:
         targets,
         message.category,
         message.source or "request",
+        tuple((group.name, group.value) for group in message.groups),
+        shuffle=not message.unshuffled,
     )
 
 

@@ -49,6 +49,8 @@ def sample_row(sample: Sample) -> SampleRecord:
         targets,
         sample.category,
         sample.source,
+        sample.groups,
+        sample.image_digest,
     )
 
 

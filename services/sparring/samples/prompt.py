@@ -35,7 +35,9 @@ class Prompt:
 
 
 def shuffled(sample: Sample, seed: int) -> tuple[int, ...]:
-    """An order of the options that depends on the sample and on `seed` alone."""
+    """An order of the options that depends on the sample and on `seed` alone; that of the source if it is to stay."""
+    if not sample.shuffle:
+        return tuple(range(len(sample.options)))
     words = [int(sample.digest[start : start + 8], 16) for start in range(0, 32, 8)]
     rng = np.random.default_rng([seed, *words])
     return tuple(int(index) for index in rng.permutation(len(sample.options)))

@@ -12,6 +12,15 @@ from typing import NewType, Protocol
 
 SampleDigest = NewType("SampleDigest", str)
 """Lower-case hex sha256 over everything that a sample asks, its image's bytes included."""
+Groups = tuple[tuple[str, str], ...]
+"""Names with values, for whoever scores a benchmark its own way. A name may come with several values.
+
+    variant   the sets that a question belongs to (POPE); accuracy within each
+    rotation  the order that the options are in (HR-Bench); mean of the accuracies within each
+    pair      two images with one question (MMVP); a pair counts if both are right
+    figure    questions about one image (HallusionBench); a figure counts if all are right
+    question  one question about several images (HallusionBench); it counts if all are right
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Sample:
         targets: the objects asked about; empty where the source has no boxes.
         category: the source's own name for this kind of question.
         source: where the sample came from, for messages: a path, a line, a seed.
+        groups: what the source scores it together with, see `Groups`.
+        shuffle: whether its options may be shown in another order; if not, it is asked by the *unshuffled protocol*.
     """
 
     image: bytes
@@ -53,6 +64,8 @@ class Sample:
     targets: tuple[Target, ...] = ()
     category: str = ""
     source: str = ""
+    groups: Groups = ()
+    shuffle: bool = True
 
     def __post_init__(self) -> None:
         if len(self.options) < 2:
@@ -64,10 +77,24 @@ class Sample:
 
     @cached_property
     def digest(self) -> SampleDigest:
-        """Content address of the sample: equal for equal questions, whatever their source, and whether they came as a
-        message (where boxes are of single precision) or not."""
-        asked = [self.question, self.options, self.answer, [(t.name, *single(t.box)) for t in self.targets]]
-        return SampleDigest(hashlib.sha256(self.image + json.dumps(asked).encode()).hexdigest())
+        """Content address of the sample: equal for equal questions that are scored alike, whatever their source, and
+        whether they came as a message (where boxes are of single precision) or not."""
+        asked: list[object] = [self.question, self.options, self.answer]
+        asked.append([(target.name, *single(target.box)) for target in self.targets])
+        if self.groups:
+            asked.append(self.groups)
+        hashed = self._image_hash.copy()
+        hashed.update(json.dumps(asked).encode())
+        return SampleDigest(hashed.hexdigest())
+
+    @property
+    def image_digest(self) -> str:
+        """Lower-case hex sha256 of the image's bytes: questions about one image are not independent."""
+        return self._image_hash.hexdigest()
+
+    @cached_property
+    def _image_hash(self) -> hashlib._Hash:
+        return hashlib.sha256(self.image)
 
 
 def single(box: Box) -> tuple[float, ...]:
