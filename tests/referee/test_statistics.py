@@ -12,7 +12,9 @@ from sparring.referee.statistics import (
     NOTHING,
     Share,
     clustered_share,
+    items_needed,
     lower_bound,
+    mcnemar,
     paired,
     share,
 )
@@ -140,3 +142,46 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         held["bound"] += lower_bound(after.tolist(), before.tolist()) <= truth
     for name, count in held.items():
         assert count / runs == pytest.approx(0.95, abs=0.04), name
+
+
+@pytest.mark.parametrize("n", [30, 100, 191])
+def test_wilson_covers_what_it_should(n: int) -> None:
+    """By enumerating every outcome: over true shares from 0.1 to 0.9, on average and at the worst."""
+    found = [share(right, n) for right in range(n + 1)]
+    low, high = np.array([one.low for one in found]), np.array([one.high for one in found])
+    coverage = [
+        stats.binom.pmf(np.arange(n + 1), n, p)[(low <= p) & (p <= high)].sum() for p in np.linspace(0.1, 0.9, 161)
+    ]
+    assert np.mean(coverage) >= 0.945
+    assert np.min(coverage) >= 0.92
+
+
+def test_mcnemar_is_the_binomial_test_of_the_items_that_differ() -> None:
+    rng = np.random.default_rng(0)
+    before, after = rng.random(200) < 0.6, rng.random(200) < 0.7
+    found = mcnemar(after.tolist(), before.tolist())
+    assert (found.gained, found.lost) == ((after & ~before).sum(), (before & ~after).sum())
+    tail = stats.binom.cdf(min(found.gained, found.lost), found.gained + found.lost, 0.5)
+    assert found.p == pytest.approx(min(1.0, 2 * tail))
+    assert mcnemar([True, False], [True, False]).p == 1.0
+    with pytest.raises(ValueError, match="can't be paired"):
+        mcnemar([True], [True, False])
+
+
+@pytest.mark.parametrize(("difference", "expected"), [(0.03, 2178), (0.05, 783), (-0.08, 305)])
+def test_the_items_needed_are_those_of_connors_formula(difference: float, expected: int) -> None:
+    assert items_needed(0.25, difference) == expected
+
+
+def test_as_many_items_as_needed_show_the_difference_in_four_of_five_trials() -> None:
+    rng = np.random.default_rng(0)
+    gained, lost, trials = 0.2, 0.1, 2000
+    drawn = rng.multinomial(items_needed(gained + lost, gained - lost), [gained, lost, 1 - gained - lost], size=trials)
+    z = (drawn[:, 0] - drawn[:, 1]) / np.sqrt(drawn[:, 0] + drawn[:, 1])
+    assert np.mean(np.abs(z) > stats.norm.ppf(0.975)) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(("disagreement", "difference"), [(0.1, 0.2), (0.3, 0.0), (1.1, 0.5)])
+def test_models_cannot_differ_by_more_than_they_disagree(disagreement: float, difference: float) -> None:
+    with pytest.raises(ValueError, match="can't differ"):
+        items_needed(disagreement, difference)

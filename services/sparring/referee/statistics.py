@@ -13,6 +13,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 DRAWS = 2000
 """Bootstrap draws."""
+POWER = 0.8
+"""How often a true difference is to be seen."""
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,51 @@ def padded_interval(differences: NDArray[np.float64], quantile: float) -> tuple[
     variance = (float(np.square(differences).sum()) + 1) / n - mean**2
     radius = float(stats.norm.ppf(quantile)) * math.sqrt(variance / n)
     return max(-1.0, mean - radius), min(1.0, mean + radius)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Where two models disagree about being right on the same items.
+
+    Attributes:
+        gained: items that only the second answers rightly.
+        lost: items that only the first answers rightly.
+        p: probability of a split at least as uneven if neither were better, two-sided.
+    """
+
+    gained: int
+    lost: int
+    p: float
+
+
+def mcnemar(after: Sequence[bool], before: Sequence[bool]) -> McNemar:
+    """The exact test of McNemar (1947): items on which both agree tell nothing.
+
+    Raises:
+        ValueError: the two are not of one length.
+    """
+    differences = subtract(after, before)
+    gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
+    p = float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    return McNemar(gained, lost, p)
+
+
+def items_needed(disagreement: float, difference: float) -> int:
+    """Items on which two models must be compared for a difference to be seen at the 5 % level in four of five cases.
+
+    Args:
+        disagreement: share of items on which only one of the two is right, in (0, 1].
+        difference: of their accuracies, not 0, and not beyond `disagreement`.
+
+    Returns:
+        (z sqrt(d) + y sqrt(d - e^2))^2 / e^2 for the disagreement d, the difference e, and the normal quantiles z of
+        97.5 % and y of 80 % (Connor 1987, eq. 4), rounded up.
+
+    Raises:
+        ValueError: no two models differ so.
+    """
+    if not 0 < abs(difference) <= disagreement <= 1:
+        raise ValueError(f"models that disagree on {disagreement:.1%} of items can't differ by {difference:.1%}")
+    level, power = stats.norm.ppf((1 + CONFIDENCE) / 2), stats.norm.ppf(POWER)
+    root = level * math.sqrt(disagreement) + power * math.sqrt(disagreement - difference**2)
+    return math.ceil((root / difference) ** 2)
