@@ -41,10 +41,10 @@ _OVERSIZED = re.compile("message larger than max")
 
 
 class OpponentError(Relayed):
-    """Attacker or defender gave no result: it refused, was not there, took too long or sent nonsense.
+    """Attacker, defender or target gave no result: it refused, was not there, took too long or sent nonsense.
 
     Attributes:
-        who: `attacker` or `defender`.
+        who: `attacker`, `defender`, or `target` for a defender that is not ours.
         code: its own status; INTERNAL for nonsense.
     """
 
@@ -67,7 +67,8 @@ def plain(error: Refused) -> Refused:
 
 
 def _advice(who: str, error: Refused) -> str:
-    if error.code not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+    locked = error.code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+    if not locked or who not in ("attacker", "defender"):
         return ""
     return f"; the referee shows what {who}.token_file and {who}.certificate of its configuration name"
 

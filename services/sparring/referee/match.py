@@ -17,9 +17,10 @@ from sparring.referee.correlation import Pixels
 from sparring.referee.errors import OpponentError
 from sparring.referee.gathering import gather_all
 from sparring.referee.metrics import RefereeMetrics
-from sparring.referee.opponents import Answers, Attacker, Defender
+from sparring.referee.opponents import Answers, Attacker
 from sparring.referee.rewards import AttackerReward, defender_reward, failure
 from sparring.referee.scribe import control_row, edit_row, episode_row, failed_row, group_of
+from sparring.referee.targets.target import Target
 from sparring.referee.terms import Attack, Original, Recorded, Shown, Terms, View, control_id, images, sampling, told
 from sparring.samples.prompt import Prompt, put, shuffled
 from sparring.samples.sample import Sample
@@ -58,7 +59,7 @@ class Table:
     config: RefereeConfig
     pay: AttackerReward
     attacker: Attacker
-    defender: Defender
+    defender: Target
     bench: Bench
     ledger: EpisodeLedger
     committer: Committer

@@ -73,11 +73,12 @@ class Edits:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer as it came."""
+    """One answer as it came. `finished` is whether it came to its end before the longest that was asked for."""
 
     text: str
     tokens: NDArray[np.int32]
     logprobs: NDArray[np.float32]
+    finished: bool
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ class Defender:
                     answer.text,
                     from_proto(answer.tokens, MAX_TOKENS, dtype=np.int32, field="answers.tokens"),
                     from_proto(answer.logprobs, MAX_TOKENS, field="answers.logprobs"),
+                    answer.finished,
                 )
                 for answer in response.answers
             )

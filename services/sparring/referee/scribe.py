@@ -30,6 +30,7 @@ from sparring.samples.prompt import Prompt
 from sparring.samples.sample import Sample
 from sparring.v1 import attacker_pb2
 
+TRUNCATED = "_truncated"
 VARIANTS = {
     attacker_pb2.SDE_VARIANT_ODE: "ode",
     attacker_pb2.SDE_VARIANT_FLOW_SDE: "flow_sde",
@@ -86,9 +87,11 @@ def control_row(edit_id: EditId, sample: Sample, image: bytes) -> EditRecord:
 
 
 def answer_row(answer: Answer, prompt: Prompt, options: Sequence[str]) -> AnswerRecord:
+    """An answer with what was read out of it. Of one that was cut off, the rule's name ends in `_truncated`."""
     choice = choose(answer.text, prompt.letters, options)
+    rule = choice.rule if answer.finished else f"{choice.rule}{TRUNCATED}"
     right = choice.letter == prompt.letter
-    return AnswerRecord(answer.text, answer.tokens, answer.logprobs, choice.letter, choice.rule, right, choice.exact)
+    return AnswerRecord(answer.text, answer.tokens, answer.logprobs, choice.letter, rule, right, choice.exact)
 
 
 def path_row(edit_id: EditId, path: Path, sampling: attacker_pb2.EditSampling) -> TrajectoryRecord:

@@ -24,6 +24,11 @@ Reason = Literal["bytes", "format", "pixels", "frames", "broken"]
 
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 """What Pillow raises on damaged data (a NUL in a text chunk, an EXIF offset past the end, ...)."""
+_KINDS: dict[Callable[[io.BytesIO], ImageFile], str] = {
+    PngImageFile: "image/png",
+    JpegImageFile: "image/jpeg",
+    WebPImageFile: "image/webp",
+}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -78,6 +83,15 @@ def decode(data: bytes, *, max_pixels: int, max_bytes: int) -> NDArray[np.uint8]
         raise BadImage("pixels", str(error)) from error
     except _BROKEN as error:
         raise BadImage("broken", f"the image is truncated or damaged: {error}") from error
+
+
+def media_type(data: bytes) -> str:
+    """What kind of file an accepted image is, as HTTP and data URLs name it.
+
+    Raises:
+        BadImage: none that is accepted.
+    """
+    return _KINDS[_opener(data)]
 
 
 def _opener(data: bytes) -> Callable[[io.BytesIO], ImageFile]:
