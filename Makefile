@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard protos/build.py protos/sparr
 	$(PIP_INSTALL) --editable ".[test]"
 	touch $@
 
-demo: $(STAMP) ## Play a short campaign and watch a defender become robust (about 12 minutes on 2 cores)
+demo: $(STAMP) ## Play a short campaign and watch a defender become robust (about 8 minutes on 2 cores)
 	$(BIN)/sparring demo
 
 lint: $(STAMP) ## Check style, types, the rooms' walls and the contract
