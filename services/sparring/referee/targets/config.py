@@ -100,7 +100,8 @@ class ImageTensor(_Model):
     shape: tuple[int, ...] = (1,)
     """-1, at most once, stands for what fits."""
     encoding: Literal["base64", "binary"] = "base64"
-    """`base64`: as text in the JSON. `binary`: as it is, after the JSON, by the protocol's binary extension."""
+    """`base64`: as text in the JSON. `binary`: as it is, after the JSON, by the protocol's binary extension. KServe's
+    own server takes binary `BYTES` for text, which no image is; send it `UINT8`, or base64."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
