@@ -8,7 +8,8 @@ import pytest
 
 from sparring.samples.images import encode_png
 from sparring.samples.jsonl import Jsonl, find_answer
-from sparring.samples.reader import LIMITS, BadRow, Limits
+from sparring.samples.reader import LIMITS, Limits
+from sparring.samples.report import BadRow
 from sparring.samples.sample import Box, Target
 
 PNG = encode_png(np.zeros((10, 20, 3), dtype=np.uint8))
@@ -19,8 +20,9 @@ GOOD = {
     "answer": "B",
     "targets": [{"name": "cup", "box": [1, 2, 30, 4]}],
     "category": "colour",
-    "id": 12,
+    "note": "passed over",
 }
+OTHER = GOOD | {"question": "What colour is it?"}
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def read(folder: Path, *lines: object, limits: Limits = LIMITS) -> Jsonl:
 
 def fault(folder: Path, line: object, limits: Limits = LIMITS) -> BadRow:
     """What is wrong with `line`, between two good ones."""
-    reader = read(folder, GOOD, line, GOOD, limits=limits)
+    reader = read(folder, GOOD, line, OTHER, limits=limits)
     assert len(list(reader)) == 2
     (bad,) = reader.report.skipped
     assert bad.place == "line 2"
@@ -66,7 +68,7 @@ def test_boxes_and_category_may_be_left_out(folder: Path) -> None:
 
 
 def test_blank_lines_are_no_rows(folder: Path) -> None:
-    reader = read(folder, "", GOOD, "   ", GOOD)
+    reader = read(folder, "", GOOD, "   ", OTHER)
     assert [sample.source.rpartition(", ")[2] for sample in reader] == ["line 2", "line 4"]
     assert reader.report.skipped == []
 
@@ -95,6 +97,7 @@ def test_blank_lines_are_no_rows(folder: Path) -> None:
         ({"targets": [{"name": "cup", "box": [0, 0, 0, 4]}]}, "box", "no area"),
         ({"targets": [{"name": "cup", "box": [0, 0, 4]}]}, "fields", r"targets\.0\.box"),
         ({"targets": [{"name": "cup", "box": [0, float("nan"), 3, 4]}]}, "box", "finite"),
+        ({"note": "another"}, "repeat", "asks what line 1 asks"),
     ],
 )
 def test_a_bad_line_is_skipped_and_reported(folder: Path, change: dict[str, object], kind: str, message: str) -> None:
@@ -105,6 +108,20 @@ def test_a_bad_line_is_skipped_and_reported(folder: Path, change: dict[str, obje
     assert bad.fault == kind
     with pytest.raises(BadRow, match=message):
         raise bad
+
+
+def test_an_id_stands_for_one_line(folder: Path) -> None:
+    lines = [OTHER | {"id": 7}, GOOD | {"id": "7"}, GOOD | {"id": 8}, GOOD | {"question": "Which?", "id": None}]
+    reader = read(folder, *lines)
+    assert [sample.source.rpartition(", ")[2] for sample in reader] == ["line 1", "line 3", "line 4"]
+    assert [str(bad).partition(", ")[2] for bad in reader.report.skipped] == ["line 2: id: '7' is the id of line 1"]
+    assert reader.report.rows == 4
+
+
+def test_samples_without_boxes_are_counted(folder: Path) -> None:
+    reader = read(folder, GOOD, OTHER | {"targets": []})
+    assert len(list(reader)) == 2
+    assert (reader.report.boxless, reader.report.complete) == (1, True)
 
 
 @pytest.mark.parametrize("line", ["{", "nothing", '{"image": "images/1.png",}', "[" * 100_000])

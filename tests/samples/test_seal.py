@@ -31,6 +31,12 @@ def record(**changes: object) -> dict[str, object]:
     } | changes
 
 
+def asking(question: str) -> dict[str, object]:
+    """The same record with another question."""
+    told = {"from": "gpt", "value": "The dog is on the left side of the bench."}
+    return record(conversations=[{"from": "human", "value": f"<image>\n<object>.\n{question}"}, told])
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "coco2017" / "train2017").mkdir(parents=True)
@@ -60,7 +66,7 @@ def test_a_record(folder: Path) -> None:
 
 
 def test_the_order_of_options_follows_the_seed(folder: Path) -> None:
-    path = write(folder, json.dumps([record()] * 40, indent=1))
+    path = write(folder, json.dumps([asking(f"Where is dog {index}?") for index in range(40)], indent=1))
     answers = {seed: [sample.answer for sample in Seal(path, [folder], seed=seed)] for seed in (0, 1)}
     assert answers[0] == [sample.answer for sample in Seal(path, [folder], seed=0)]
     assert answers[0] != answers[1]
@@ -89,7 +95,7 @@ def test_images_may_be_elsewhere(folder: Path) -> None:
     ],
 )
 def test_a_bad_record_is_skipped_and_reported(folder: Path, changes: dict[str, object], fault: str) -> None:
-    reader = Seal(write(folder, json.dumps([record(), record(**changes), record()])), [folder])
+    reader = Seal(write(folder, json.dumps([record(), record(**changes), asking("Where?")])), [folder])
     assert len(list(reader)) == 2
     assert [(bad.place, bad.fault) for bad in reader.report.skipped] == [("record 1", fault)]
 

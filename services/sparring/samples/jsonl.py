@@ -4,18 +4,19 @@
      "targets": [{"name": "cup", "box": [10, 20, 30, 40]}], "category": "colour"}
 
 `image` is relative to the file. `answer` is a letter, an index from 0, or the text of an option. `targets` (boxes in
-pixels: x, y, width, height) and `category` may be left out, other keys are passed over.
+pixels: x, y, width, height), `category` and `id` may be left out, other keys are passed over. No two lines may have one
+`id`, or ask the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from sparring.samples.reader import Reader
-from sparring.samples.sample import Sample
+from sparring.samples.reader import Asked, Reader
 
 _LINE_BYTES = 1 << 20
 
@@ -42,6 +43,7 @@ class Line(BaseModel):
     answer: StrictInt | str
     targets: tuple[BoxedName, ...] = ()
     category: str = ""
+    id: StrictInt | str | None = None
 
 
 def find_answer(answer: int | str, options: Sequence[str]) -> int:
@@ -60,9 +62,9 @@ def find_answer(answer: int | str, options: Sequence[str]) -> int:
     return found.pop()
 
 
-def read_lines(path: str) -> Iterator[tuple[int, bytes | None]]:
+def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Lines with their numbers from 1; None for one that is too long to be read. Blank ones are passed over."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         number = 0
         while line := file.readline(_LINE_BYTES):
             number += 1
@@ -74,12 +76,12 @@ def read_lines(path: str) -> Iterator[tuple[int, bytes | None]]:
 
 
 class Jsonl(Reader[bytes | None]):
-    """The lines of one file."""
+    """The lines of one file. Without targets, the whole image of an edit is compared."""
 
     def _rows(self) -> Iterator[tuple[str, bytes | None]]:
-        return ((f"line {number}", line) for number, line in read_lines(str(self.path)))
+        return ((f"line {number}", line) for number, line in read_lines(self.path))
 
-    def _sample(self, place: str, row: bytes | None) -> Sample:
+    def _ask(self, place: str, row: bytes | None) -> Asked:
         if row is None:
             raise self._bad(place, "syntax", f"the line is longer than {_LINE_BYTES} bytes")
         line = self._parse(place, Line, row)
@@ -88,5 +90,12 @@ class Jsonl(Reader[bytes | None]):
         except ValueError as error:
             raise self._bad(place, "answer", error) from error
         targets = [(target.name, target.box) for target in line.targets]
-        image = self.path.parent / line.image
-        return self._build(place, image, line.question, line.options, answer, targets, line.category)
+        return Asked(
+            self._images / line.image,
+            line.question,
+            line.options,
+            answer,
+            targets,
+            line.category,
+            name="" if line.id is None else str(line.id),
+        )

@@ -4,67 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from codecs import BOM_UTF8
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
+from sparring.samples.arrays import read_array
 from sparring.samples.boxes import BadBox, clip
 from sparring.samples.images import BadImage, decode
+from sparring.samples.index import Index
+from sparring.samples.published import compare
+from sparring.samples.report import BadRow, Fault, Report
 from sparring.samples.roots import OutsideRoots, inside
-from sparring.samples.sample import Sample, Target
+from sparring.samples.sample import Groups, Sample, Target
 
-Fault = Literal["syntax", "fields", "options", "answer", "path", "image", "box"]
 RowT = TypeVar("RowT")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _OPTIONS = 26
-_SKIPPED = 100
-
-
-class BadRow(ValueError):
-    """A row of a dataset that is no sample.
-
-    Attributes:
-        source: file or folder of the dataset.
-        place: where in it: a line, a record, a path.
-        fault: `syntax` (not JSON), `fields` (missing or of the wrong type), `options` (fewer than two, more than 26 or
-            not distinct), `answer` (names no option), `path` (no such file, or not one that may be read), `image` (see
-            `BadImage`), `box` (see `BadBox`).
-        reason: the whole story.
-    """
-
-    def __init__(self, source: str, place: str, fault: Fault, reason: str) -> None:
-        super().__init__(f"{source}, {place}: {fault}: {reason}")
-        self.source = source
-        self.place = place
-        self.fault: Fault = fault
-        self.reason = reason
-
-
-@dataclass
-class Report:
-    """What one pass over a dataset met.
-
-    Attributes:
-        samples: rows that were given out.
-        counts: rows that were skipped, by fault.
-        skipped: the first hundred of them.
-        clipped: boxes that reached out of their image and were cut.
-    """
-
-    samples: int = 0
-    counts: Counter[Fault] = field(default_factory=Counter)
-    skipped: list[BadRow] = field(default_factory=list)
-    clipped: int = 0
-
-    def skip(self, row: BadRow) -> None:
-        self.counts[row.fault] += 1
-        if len(self.skipped) < _SKIPPED:
-            self.skipped.append(row)
 
 
 @dataclass(frozen=True)
@@ -78,6 +38,27 @@ class Limits:
 LIMITS = Limits()
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a row asks, before its image has been looked at.
+
+    Attributes:
+        image: the file, or where it is.
+        question, options, answer, category, groups: as in `Sample`.
+        targets: name and box (pixels: x, y, width, height) of each object.
+        name: the row's own id; empty if it has none.
+    """
+
+    image: bytes | Path
+    question: str
+    options: Sequence[str]
+    answer: int
+    targets: Sequence[tuple[str, Sequence[float]]] = ()
+    category: str = ""
+    groups: Groups = ()
+    name: str = ""
+
+
 class Reader(ABC, Generic[RowT]):
     """A dataset on disk, the same at every pass. A row that is no sample is skipped and reported.
 
@@ -85,50 +66,88 @@ class Reader(ABC, Generic[RowT]):
         path: file or folder of the dataset.
         roots: folders that may be read from.
         limits: of the images.
+        images: folder that relative paths of images start from; by default that of the dataset.
+        shuffle: whether the options may be shown in another order than that of the file.
 
     Attributes:
         report: on the latest pass, as far as it has got.
+        shuffle: see above.
 
     Raises:
-        OutsideRoots: `path` is below none of `roots`.
+        OutsideRoots: `path` or `images` is below none of `roots`.
         FileNotFoundError: there is no `path`.
     """
 
-    def __init__(self, path: Path, roots: Sequence[Path], limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        roots: Sequence[Path],
+        limits: Limits = LIMITS,
+        *,
+        images: Path | None = None,
+        shuffle: bool = True,
+    ) -> None:
         self.path = inside(path, roots).resolve(strict=True)
         self.report = Report()
+        self.shuffle = shuffle
         self._roots = tuple(roots)
         self._limits = limits
+        folder = self.path if self.path.is_dir() else self.path.parent
+        self._images = folder if images is None else inside(images, roots)
 
     def __iter__(self) -> Iterator[Sample]:
         self.report = Report()
-        for place, row in self._rows():
-            try:
-                sample = self._sample(place, row)
-            except BadRow as bad:
-                self.report.skip(bad)
-            else:
-                self.report.samples += 1
-                yield sample
+        with closing(Index()) as self._met:
+            for place, row in self._rows():
+                try:
+                    sample = self._build(place, self._ask(place, row))
+                except BadRow as bad:
+                    self.report.skip(bad)
+                else:
+                    self.report.samples += 1
+                    yield sample
+        for finding in (finding for path, rows in self._parts() for finding in compare(path, rows)):
+            (self.report.verified if finding.agrees else self.report.remarks).append(finding.message)
+        self.report.complete = True
 
     @abstractmethod
     def _rows(self) -> Iterator[tuple[str, RowT]]:
         """Each row with its place."""
 
     @abstractmethod
-    def _sample(self, place: str, row: RowT) -> Sample:
-        """The sample that a row is.
+    def _ask(self, place: str, row: RowT) -> Asked:
+        """What a row asks.
 
         Raises:
-            BadRow: it is none.
+            BadRow: it is no sample.
         """
+
+    def _parts(self) -> Iterator[tuple[Path, int]]:
+        """The files that a pass has read, or folders, each with its rows."""
+        yield self.path, self.report.rows
 
     def _bad(self, place: str, fault: Fault, reason: str | Exception) -> BadRow:
         return BadRow(str(self.path), place, fault, str(reason))
 
+    def _elements(self, file: Path) -> Iterator[tuple[str, JsonValue]]:
+        """Elements of a JSON array with their places, up to one that is torn, which is reported."""
+        index = 0
+        try:
+            for element in read_array(file):
+                yield f"record {index}", element
+                index += 1
+        except (ValueError, RecursionError) as error:
+            self.report.skip(self._bad(f"record {index} and after", "syntax", error))
+
     def _parse(self, place: str, model: type[ModelT], data: bytes) -> ModelT:
         try:
             return model.model_validate_json(data.removeprefix(BOM_UTF8))
+        except ValidationError as error:
+            raise self._unlike(place, error) from error
+
+    def _fit(self, place: str, model: type[ModelT], value: JsonValue) -> ModelT:
+        try:
+            return model.model_validate(value)
         except ValidationError as error:
             raise self._unlike(place, error) from error
 
@@ -147,35 +166,52 @@ class Reader(ABC, Generic[RowT]):
         except (OutsideRoots, OSError) as error:
             raise self._bad(place, "path", error) from error
 
-    def _build(
-        self,
-        place: str,
-        image: Path,
-        question: str,
-        options: Sequence[str],
-        answer: int,
-        targets: Sequence[tuple[str, Sequence[float]]],
-        category: str,
-    ) -> Sample:
+    def _claim(self, place: str, name: str) -> None:
+        """Raises: BadRow if an earlier row has this id."""
+        first = self._met.put(f"id {name}", place)
+        if first != place:
+            raise self._bad(place, "id", f"{name!r} is the id of {first}")
+
+    def _build(self, place: str, asked: Asked) -> Sample:
         """A sample, with its image read and decoded once to be sure of it; boxes are cut to the image."""
-        if not question:
+        if asked.name:
+            self._claim(place, asked.name)
+        if not asked.question:
             raise self._bad(place, "fields", "the question is empty")
-        if len(options) > _OPTIONS:
-            raise self._bad(place, "options", f"{len(options)} options; there are {_OPTIONS} letters")
-        data = self._file(place, image)
+        if len(asked.options) > _OPTIONS:
+            raise self._bad(place, "options", f"{len(asked.options)} options; there are {_OPTIONS} letters")
+        data = self._file(place, asked.image) if isinstance(asked.image, Path) else asked.image
+        height, width = self._size(place, asked.image, data)
+        try:
+            boxes = [(name, clip(box, width, height)) for name, box in asked.targets]
+        except BadBox as error:
+            raise self._bad(place, "box", error) from error
+        targets = tuple(Target(name, clipped.box) for name, clipped in boxes)
+        try:
+            sample = Sample(
+                data,
+                asked.question,
+                tuple(asked.options),
+                asked.answer,
+                targets,
+                asked.category,
+                f"{self.path}, {place}",
+                asked.groups,
+                self.shuffle,
+            )
+        except ValueError as error:
+            raise self._bad(place, "options", error) from error
+        first = self._met.put(sample.digest, place)
+        if first != place:
+            raise self._bad(place, "repeat", f"it asks what {first} asks")
+        self.report.clipped += sum(clipped.cut for _, clipped in boxes)
+        self.report.boxless += not boxes
+        return sample
+
+    def _size(self, place: str, image: bytes | Path, data: bytes) -> tuple[int, int]:
+        """Height and width of an image that can be decoded."""
         try:
             pixels = decode(data, max_pixels=self._limits.pixels, max_bytes=self._limits.bytes)
         except BadImage as error:
-            raise self._bad(place, "image", f"{image}: {error}") from error
-        height, width, _ = pixels.shape
-        try:
-            boxes = [(name, clip(box, width, height)) for name, box in targets]
-        except BadBox as error:
-            raise self._bad(place, "box", error) from error
-        found = tuple(Target(name, clipped.box) for name, clipped in boxes)
-        try:
-            sample = Sample(data, question, tuple(options), answer, found, category, f"{self.path}, {place}")
-        except ValueError as error:
-            raise self._bad(place, "options", error) from error
-        self.report.clipped += sum(clipped.cut for _, clipped in boxes)
-        return sample
+            raise self._bad(place, "image", f"{image}: {error}" if isinstance(image, Path) else error) from error
+        return pixels.shape[0], pixels.shape[1]

@@ -6,18 +6,15 @@ that `seed` decides for each record.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sparring.samples.jsonl import Text
-from sparring.samples.reader import LIMITS, Limits, Reader
-from sparring.samples.roots import inside
-from sparring.samples.sample import Sample
+from sparring.samples.reader import LIMITS, Asked, Limits, Reader
 
 _SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 _FOCUS = re.compile(r"\A(?:<image>\s*)?(?:[^\n]*<object>\.\s*)?", re.IGNORECASE)
@@ -70,36 +67,30 @@ class Seal(Reader[JsonValue]):
     Args:
         path: the JSON file.
         roots: folders that may be read from.
+        limits: of the images.
         images: folder that the records' paths are relative to; by default that of the file.
         seed: decides the order of the options.
-        limits: of the images.
+        shuffle: whether the options may then be shown in another order.
     """
 
     def __init__(
-        self, path: Path, roots: Sequence[Path], *, images: Path | None = None, seed: int = 0, limits: Limits = LIMITS
+        self,
+        path: Path,
+        roots: Sequence[Path],
+        limits: Limits = LIMITS,
+        *,
+        images: Path | None = None,
+        seed: int = 0,
+        shuffle: bool = True,
     ) -> None:
-        super().__init__(path, roots, limits)
-        self._images = self.path.parent if images is None else inside(images, roots)
+        super().__init__(path, roots, limits, images=images, shuffle=shuffle)
         self._seed = seed
 
     def _rows(self) -> Iterator[tuple[str, JsonValue]]:
-        """Records one at a time: of the file only its text is held."""
-        text = self.path.read_text(encoding="utf-8-sig", errors="replace")
-        decoder, index, end = json.JSONDecoder(), 0, _skip(text, 0, "[")
-        while not text.startswith("]", end):
-            try:
-                row, end = decoder.raw_decode(text, end)
-            except (ValueError, RecursionError) as error:
-                self.report.skip(self._bad(f"record {index} and after", "syntax", error))
-                return
-            yield f"record {index}", row
-            index, end = index + 1, _skip(text, end, ",")
+        return self._elements(self.path)
 
-    def _sample(self, place: str, row: JsonValue) -> Sample:
-        try:
-            record = Record.model_validate(row)
-        except ValidationError as error:
-            raise self._unlike(place, error) from error
+    def _ask(self, place: str, row: JsonValue) -> Asked:
+        record = self._fit(place, Record, row)
         asked, told = record.conversations
         try:
             options = make_options(told.value.strip())
@@ -109,10 +100,4 @@ class Seal(Reader[JsonValue]):
         targets = [(instance.name, instance.bbox) for instance in record.target_instances]
         question = _FOCUS.sub("", asked.value).strip()
         image = self._images / record.image
-        return self._build(place, image, question, options[:: 1 if answer == 0 else -1], answer, targets, "spatial")
-
-
-def _skip(text: str, start: int, sign: str) -> int:
-    """Where the next value begins after blanks, perhaps one `sign`, and blanks."""
-    match = re.compile(rf"\s*{re.escape(sign)}?\s*").match(text, start)
-    return start if match is None else match.end()
+        return Asked(image, question, options[:: 1 if answer == 0 else -1], answer, targets, "spatial")

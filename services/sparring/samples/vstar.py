@@ -1,21 +1,22 @@
 """V*Bench as it is published: a tree of images, each beside a JSON file of the same stem, and one file of questions.
 
-The first option of an image's own file is the right one, so whoever asks must shuffle. `bbox` holds pixels: x, y,
-width, height, in the order of `target_object`. The file of questions, `test_questions.jsonl`, has shuffled options
-and no boxes; these come from the image's own file.
+The first option of an image's own file is the right one, so whoever asks must shuffle; who does not asks by the
+unshuffled protocol, which is easier. `bbox` holds pixels: x, y, width, height, in the order of `target_object`. The
+file of questions, `test_questions.jsonl`, has shuffled options and no boxes; these come from the image's own file. The
+third form, `VStarBench.tsv`, is a table like others (see `tsv`), also shuffled, without any boxes.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from sparring.samples.jsonl import Text, read_lines
-from sparring.samples.reader import Reader, RowT
-from sparring.samples.sample import Sample
+from sparring.samples.reader import Asked, Reader, RowT
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp")
 _OPTION = re.compile(r"\(([A-Z])\) (.+)")
@@ -83,25 +84,28 @@ class Vstar(_Annotated[Path]):
 
     def _rows(self) -> Iterator[tuple[str, Path]]:
         files = sorted(self.path.rglob("*.json"), key=lambda file: file.relative_to(self.path).as_posix())
+        self._folders = Counter(file.parent for file in files)
         return ((file.relative_to(self.path).as_posix(), file) for file in files)
 
-    def _sample(self, place: str, row: Path) -> Sample:
+    def _parts(self) -> Iterator[tuple[Path, int]]:
+        yield from self._folders.items()
+
+    def _ask(self, place: str, row: Path) -> Asked:
         annotation = self._annotation(place, row)
         image = image_beside(row)
         if image is None:
             raise self._bad(place, "path", f"there is no {row.stem} with one of {', '.join(IMAGES)} beside it")
         category = row.parent.relative_to(self.path).as_posix().strip(".")
-        targets = self._boxed(annotation)
-        return self._build(place, image, annotation.question, annotation.options, 0, targets, category)
+        return Asked(image, annotation.question, annotation.options, 0, self._boxed(annotation), category)
 
 
 class VstarQuestions(_Annotated[bytes | None]):
     """The lines of `test_questions.jsonl`."""
 
     def _rows(self) -> Iterator[tuple[str, bytes | None]]:
-        return ((f"line {number}", line) for number, line in read_lines(str(self.path)))
+        return ((f"line {number}", line) for number, line in read_lines(self.path))
 
-    def _sample(self, place: str, row: bytes | None) -> Sample:
+    def _ask(self, place: str, row: bytes | None) -> Asked:
         if row is None:
             raise self._bad(place, "syntax", "the line is too long")
         asked = self._parse(place, Question, row)
@@ -109,9 +113,9 @@ class VstarQuestions(_Annotated[bytes | None]):
             question, options = asked.split()
         except ValueError as error:
             raise self._bad(place, "options", error) from error
-        image = self.path.parent / asked.image
+        image = self._images / asked.image
         annotation = self._annotation(place, image.with_suffix(".json"))
         letter = ord(asked.label[0]) - ord("A") if len(asked.label) == 1 else -1
         if not 0 <= letter < len(options):
             raise self._bad(place, "answer", f"label {asked.label!r} is none of the letters of {list(options)}")
-        return self._build(place, image, question, options, letter, self._boxed(annotation), asked.category)
+        return Asked(image, question, options, letter, self._boxed(annotation), asked.category)
