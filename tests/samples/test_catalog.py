@@ -11,13 +11,19 @@ import pytest
 
 from sparring.samples import catalog
 from sparring.samples.catalog import BadDataset, Location, open_dataset, sniff
+from sparring.samples.hallusionbench import HallusionBench, HallusionBenchTable
+from sparring.samples.hrbench import HrBench
 from sparring.samples.images import encode_png
 from sparring.samples.jsonl import Jsonl
+from sparring.samples.mmvp import Mmvp
+from sparring.samples.pope import Pope, PopeTable
 from sparring.samples.roots import OutsideRoots
 from sparring.samples.sample import SampleSource
 from sparring.samples.seal import Seal
 from sparring.samples.shapes import Shapes, World
+from sparring.samples.tsv import Tsv
 from sparring.samples.vstar import Vstar, VstarQuestions
+from tests.samples.files import cell, write_table
 
 PNG = encode_png(np.zeros((10, 20, 3), dtype=np.uint8))
 
@@ -35,6 +41,29 @@ def folder(tmp_path: Path) -> Path:
     (folder / "lines" / "q.jsonl").write_text(json.dumps(line))
     (folder / "seal").mkdir()
     (folder / "seal" / "spatial.json").write_text("[]")
+    (folder / "tables").mkdir()
+    row = {"index": "1", "question": "?", "answer": "Yes", "category": "a", "image": cell()}
+    choice = row | {"A": "x", "B": "y", "answer": "A"}
+    for name, columns in (
+        ("HR.tsv", choice | {"cycle_category": "0"}),
+        ("other.tsv", choice),
+        ("MMBench.tsv", choice | {"l2-category": "b"}),
+        ("VStarBench.tsv", choice),
+        ("POPE.tsv", row),
+        ("Hallusion.tsv", row | {"l2-category": "b", "index": "VD_b_1_0_0_0"}),
+    ):
+        write_table(folder / "tables" / name, [columns])
+    (folder / "pope").mkdir()
+    asked = {"question_id": 1, "image": "../v/attributes/1.png", "text": "?", "label": "yes"}
+    (folder / "pope" / "coco_pope_random.json").write_text(json.dumps(asked))
+    (folder / "hallusion").mkdir()
+    figure = {"question": "?", "gt_answer": "1", "filename": "../v/attributes/1.png"}
+    ids = ("category", "subcategory", "visual_input", "set_id", "figure_id", "question_id")
+    (folder / "hallusion" / "data.json").write_text(json.dumps([figure | dict.fromkeys(ids, "1")], indent=2))
+    (folder / "mmvp").mkdir()
+    (folder / "mmvp" / "1.jpg").write_bytes(PNG)
+    pair = {"Index": "1", "Question": "?", "Options": "(a) x (b) y", "Correct Answer": "(a)"}
+    write_table(folder / "mmvp" / "Questions.csv", [pair], ",")
     return folder
 
 
@@ -56,11 +85,15 @@ def test_shapes() -> None:
         ("shapes:train?bystanders=3-1", "bystanders"),
         ("shapes:train?smallest=40&largest=20", "does not hold"),
         ("shapes:train?grounds=", "grounds"),
-        ("coco:train", "unknown kind of dataset; known are: jsonl, seal, shapes, vstar"),
+        ("coco:train", "unknown kind of dataset; known are: hallusionbench, hrbench, jsonl, mmvp"),
         ("", "unknown kind"),
         ("jsonl:nowhere.jsonl", "there is no nowhere.jsonl"),
-        ("jsonl:lines/q.jsonl?seed=3", "unknown option seed; known are: none"),
-        ("seal:seal/spatial.json?speed=3", "unknown option speed; known are: images, seed"),
+        ("jsonl:lines/q.jsonl?seed=3", "unknown option seed; known are: images, protocol"),
+        ("jsonl:lines", "is a folder; name the file"),
+        ("hrbench:tables?images=v", "is a folder; name the file"),
+        ("hrbench:tables/HR.tsv?images=nowhere", "there is no nowhere"),
+        ("vstar:v?protocol=fair", "unknown protocol 'fair'; known are: shuffled, unshuffled"),
+        ("seal:seal/spatial.json?speed=3", "unknown option speed; known are: images, protocol, seed"),
     ],
 )
 def test_a_bad_name_is_refused(folder: Path, uri: str, message: str) -> None:
@@ -75,6 +108,16 @@ def test_a_bad_name_is_refused(folder: Path, uri: str, message: str) -> None:
         ("vstar:v/test_questions.jsonl", VstarQuestions, 0),
         ("jsonl:lines/q.jsonl", Jsonl, 1),
         ("seal:seal/spatial.json?seed=4&images=v", Seal, 0),
+        ("hrbench:tables/HR.tsv", HrBench, 1),
+        ("vstar:tables/VStarBench.tsv", Tsv, 1),
+        ("tsv:tables/other.tsv", Tsv, 1),
+        ("pope:tables/POPE.tsv", PopeTable, 1),
+        ("pope:pope", Pope, 1),
+        ("pope:pope/coco_pope_random.json?images=pope", Pope, 1),
+        ("hallusionbench:tables/Hallusion.tsv", HallusionBenchTable, 1),
+        ("hallusionbench:hallusion/data.json", HallusionBench, 1),
+        ("mmvp:mmvp", Mmvp, 1),
+        ("mmvp:mmvp/Questions.csv", Mmvp, 1),
     ],
 )
 def test_files_under_a_root(folder: Path, uri: str, kind: type[object], count: int) -> None:
@@ -106,10 +149,22 @@ def test_images_outside_the_roots_are_not_read(folder: Path) -> None:
         ("lines/q.jsonl", Jsonl),
         ("seal", Seal),
         ("seal/spatial.json", Seal),
+        ("tables/HR.tsv", HrBench),
+        ("tables/VStarBench.tsv", Tsv),
+        ("tables/MMBench.tsv", Tsv),
+        ("tables/other.tsv", Tsv),
+        ("tables/POPE.tsv", PopeTable),
+        ("tables/Hallusion.tsv", HallusionBenchTable),
+        ("pope", Pope),
+        ("pope/coco_pope_random.json", Pope),
+        ("hallusion", HallusionBench),
+        ("mmvp", Mmvp),
+        ("mmvp/Questions.csv", Mmvp),
     ],
 )
 def test_naming_a_folder_is_enough(folder: Path, path: str, kind: type[object]) -> None:
-    assert isinstance(open_dataset(sniff(folder / path), [folder]), kind)
+    source = open_dataset(sniff(folder / path), [folder])
+    assert type(source) is kind
 
 
 def test_what_cannot_be_told_is_said(folder: Path) -> None:
@@ -119,7 +174,8 @@ def test_what_cannot_be_told_is_said(folder: Path) -> None:
         ("empty", "holds no dataset"),
         ("lines", r"q\.jsonl, r\.jsonl: name the one"),
         ("missing", "no such file"),
-        ("v/attributes/1.png", r"expected a folder, a \.jsonl"),
+        ("tables", r"MMBench\.tsv, .*: name the one"),
+        ("v/attributes/1.png", r"expected a folder, or a \.jsonl"),
     ):
         with pytest.raises(BadDataset, match=message):
             sniff(folder / path)

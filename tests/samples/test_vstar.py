@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sparring.samples.catalog import open_dataset
+from sparring.samples.prompt import put, shuffled
 from sparring.samples.sample import Box, Target
 from sparring.samples.vstar import Vstar, VstarQuestions
+from tests.samples.files import cell, png, write_table
 
 GLOVE = {
     "target_object": ["glove", "left shoe"],
@@ -22,7 +25,7 @@ TEXT = (
 )
 
 
-def put(folder: Path, stem: str, suffix: str, annotation: object) -> None:
+def annotate(folder: Path, stem: str, suffix: str, annotation: object) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pixels = np.full((30, 40, 3), len(stem), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / f"{stem}{suffix}", {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG"))
@@ -32,10 +35,10 @@ def put(folder: Path, stem: str, suffix: str, annotation: object) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "v.bench"
-    put(folder / "direct_attributes", "sa_2.x", ".jpg", GLOVE)
-    put(folder / "direct_attributes", "sa_10", ".PNG".lower(), GLOVE)
-    put(folder / "relative_position", "sa_1", ".webp", GLOVE | {"options": ["left", "right"]})
-    put(folder, "upper", ".JPG", GLOVE)
+    annotate(folder / "direct_attributes", "sa_2.x", ".jpg", GLOVE)
+    annotate(folder / "direct_attributes", "sa_10", ".PNG".lower(), GLOVE)
+    annotate(folder / "relative_position", "sa_1", ".webp", GLOVE | {"options": ["left", "right"]})
+    annotate(folder, "upper", ".JPG", GLOVE)
     return folder
 
 
@@ -68,7 +71,7 @@ def test_the_tree(folder: Path) -> None:
     ],
 )
 def test_a_bad_file_is_skipped_and_reported(folder: Path, change: dict[str, object], fault: str) -> None:
-    put(folder, "bad", ".jpg", GLOVE | change)
+    annotate(folder, "bad", ".jpg", GLOVE | change)
     reader = Vstar(folder, [folder])
     assert len(list(reader)) == 4
     assert [(bad.place, bad.fault) for bad in reader.report.skipped] == [("bad.json", fault)]
@@ -76,10 +79,10 @@ def test_a_bad_file_is_skipped_and_reported(folder: Path, change: dict[str, obje
 
 def test_a_file_without_image_or_sense(folder: Path, tmp_path: Path) -> None:
     (folder / "alone.json").write_text(json.dumps(GLOVE))
-    put(folder, "torn", ".jpg", GLOVE)
+    annotate(folder, "torn", ".jpg", GLOVE)
     (folder / "torn.json").write_text('{"target_object": ["gl')
     (tmp_path / "away.json").write_text(json.dumps(GLOVE))
-    put(folder, "link", ".jpg", GLOVE)
+    annotate(folder, "link", ".jpg", GLOVE)
     (folder / "link.json").unlink()
     (folder / "link.json").symlink_to(tmp_path / "away.json")
     reader = Vstar(folder, [folder])
@@ -89,6 +92,38 @@ def test_a_file_without_image_or_sense(folder: Path, tmp_path: Path) -> None:
         "torn.json": "syntax",
         "link.json": "path",
     }
+
+
+def test_a_part_of_the_benchmark_is_told(folder: Path) -> None:
+    reader = Vstar(folder, [folder])
+    assert len(list(reader)) == 4
+    assert reader.report.remarks == [
+        "direct_attributes: 2 rows, 115 are published",
+        "relative_position: 1 rows, 76 are published",
+    ]
+
+
+def test_by_the_unshuffled_protocol_the_right_option_comes_first(folder: Path) -> None:
+    prompts = [
+        [put(sample, shuffled(sample, seed)) for sample in open_dataset(f"vstar:.{protocol}", [folder])]
+        for seed in range(5)
+        for protocol in ("?protocol=unshuffled", "?protocol=shuffled", "")
+    ]
+    assert {prompt.letter for asked in prompts[::3] for prompt in asked} == {"A"}
+    assert len({prompt.letter for asked in prompts[1::3] for prompt in asked}) > 1
+    assert prompts[1::3] == prompts[2::3]
+
+
+def test_the_table(tmp_path: Path) -> None:
+    rows = [
+        {"index": "0", "question": "What?", "A": "red", "B": "blue", "C": "", "D": "", "answer": "B", "image": cell(0)},
+        {"index": "1", "question": "Why?", "A": "1", "B": "2", "C": "3", "D": "4", "answer": "D", "image": cell(1)},
+    ]
+    rows = [row | {"category": "relative_position"} for row in rows]
+    write_table(tmp_path / "VStarBench.tsv", rows)
+    first, second = open_dataset("vstar:VStarBench.tsv", [tmp_path])
+    assert (first.options, first.answer, first.category) == (("red", "blue"), 1, "relative_position")
+    assert (second.options[second.answer], second.targets, second.image) == ("4", (), png(1))
 
 
 def questions(folder: Path, *rows: object) -> VstarQuestions:

@@ -1,9 +1,19 @@
 """Datasets by name.
 
     shapes:SPLIT?seed=N&bystanders=0-3&grounds=plain,graded     the shapes world; keys are those of `World`
-    vstar:FOLDER    vstar:FOLDER/test_questions.jsonl           V*Bench
-    seal:FILE?images=FOLDER&seed=N                              SEAL's spatial questions
+    vstar:FOLDER    vstar:FOLDER/test_questions.jsonl    vstar:VStarBench.tsv
+    hrbench:FILE.tsv                                            HR-Bench 4K and 8K
+    pope:FOLDER    pope:coco_pope_random.json    pope:POPE.tsv
+    hallusionbench:HallusionBench.json    hallusionbench:HallusionBench.tsv
+    mmvp:FOLDER                                                 Questions.csv with `MMVP Images`
+    tsv:FILE                                                    other tables of the form of these
+    seal:FILE?seed=N                                            SEAL's spatial questions
     jsonl:FILE                                                  one JSON object a line
+
+All but the shapes world take two options. `images` is the folder that paths of images start from, by default that of
+the dataset. `protocol` is `shuffled`, the default, or `unshuffled`: then every question is put with its options in the
+order of the file. In V*Bench's folder the right one comes first, and results have been published by either protocol.
+HR-Bench asks every question with its options in four orders and is `unshuffled` by default.
 
 More kinds come as entry points of the group `sparring.datasets`: a function that makes a `SampleSource` of a
 `Location`. In a path, `?` and `%` are written as in a URL.
@@ -13,20 +23,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 from pydantic import ValidationError
 
+from sparring.samples.hallusionbench import HallusionBench, HallusionBenchTable
+from sparring.samples.hrbench import HrBench
 from sparring.samples.jsonl import Jsonl
+from sparring.samples.mmvp import QUESTIONS, Mmvp
+from sparring.samples.pope import Pope, PopeTable, question_files
+from sparring.samples.recognition import kind_of
 from sparring.samples.sample import SampleSource
 from sparring.samples.seal import Seal
 from sparring.samples.shapes import Shapes, World
+from sparring.samples.tsv import Tsv
 from sparring.samples.vstar import Vstar, VstarQuestions, image_beside
 
 PLUGINS = "sparring.datasets"
-QUESTIONS = "test_questions.jsonl"
+PROTOCOLS = {"shuffled": True, "unshuffled": False}
 
 
 class BadDataset(ValueError):
@@ -72,6 +90,46 @@ class Location:
             raise BadDataset(f"{self.uri}: there is no {path} in {', '.join(map(str, self.roots)) or 'no folder'}")
         return found
 
+    def read(
+        self, reader: OnDisk, *, shuffle: bool = True, folders: bool = True, also: Sequence[str] = ()
+    ) -> SampleSource:
+        """The dataset at the path.
+
+        Args:
+            reader: what reads it.
+            shuffle: what the protocol is by default.
+            folders: whether the path may be a folder.
+            also: options besides `images` and `protocol`.
+        """
+        self.only("images", "protocol", *also)
+        if self.form == "folder" and not folders:
+            raise BadDataset(f"{self.uri} is a folder; name the file in it that is meant")
+        images = self.path(self.options["images"]) if "images" in self.options else None
+        return reader(self.path(self.rest), self.roots, images=images, shuffle=self.shuffle(shuffle))
+
+    def shuffle(self, default: bool) -> bool:
+        """Whether the protocol is to shuffle options."""
+        protocol = self.options.get("protocol")
+        if protocol is None:
+            return default
+        if protocol not in PROTOCOLS:
+            raise BadDataset(f"{self.uri}: unknown protocol {protocol!r}; known are: {', '.join(PROTOCOLS)}")
+        return PROTOCOLS[protocol]
+
+    @property
+    def form(self) -> str:
+        """Suffix of the file at the path, in lower case; `folder` if it is one."""
+        path = self.path(self.rest)
+        return "folder" if path.is_dir() else path.suffix.lower()
+
+
+class OnDisk(Protocol):
+    """A reader's class."""
+
+    def __call__(
+        self, path: Path, roots: Sequence[Path], *, images: Path | None = None, shuffle: bool = True
+    ) -> SampleSource: ...
+
 
 Opener = Callable[[Location], SampleSource]
 
@@ -90,23 +148,49 @@ def open_shapes(location: Location) -> SampleSource:
 
 
 def open_vstar(location: Location) -> SampleSource:
-    location.only()
-    path = location.path(location.rest)
-    return Vstar(path, location.roots) if path.is_dir() else VstarQuestions(path, location.roots)
+    forms: dict[str, OnDisk] = {"folder": Vstar, ".tsv": Tsv}
+    return location.read(forms.get(location.form, VstarQuestions))
+
+
+def open_pope(location: Location) -> SampleSource:
+    return location.read(PopeTable if location.form == ".tsv" else Pope)
+
+
+def open_hallusionbench(location: Location) -> SampleSource:
+    return location.read(HallusionBenchTable if location.form == ".tsv" else HallusionBench, folders=False)
+
+
+def open_hrbench(location: Location) -> SampleSource:
+    return location.read(HrBench, shuffle=False, folders=False)
+
+
+def open_mmvp(location: Location) -> SampleSource:
+    return location.read(Mmvp)
+
+
+def open_tsv(location: Location) -> SampleSource:
+    return location.read(Tsv, folders=False)
 
 
 def open_seal(location: Location) -> SampleSource:
-    location.only("images", "seed")
-    images = location.path(location.options["images"]) if "images" in location.options else None
-    return Seal(location.path(location.rest), location.roots, images=images, seed=location.number("seed"))
+    return location.read(partial(Seal, seed=location.number("seed")), folders=False, also=["seed"])
 
 
 def open_jsonl(location: Location) -> SampleSource:
-    location.only()
-    return Jsonl(location.path(location.rest), location.roots)
+    return location.read(Jsonl, folders=False)
 
 
-KINDS: Mapping[str, Opener] = {"shapes": open_shapes, "vstar": open_vstar, "seal": open_seal, "jsonl": open_jsonl}
+KINDS: Mapping[str, Opener] = {
+    "shapes": open_shapes,
+    "vstar": open_vstar,
+    "hrbench": open_hrbench,
+    "pope": open_pope,
+    "hallusionbench": open_hallusionbench,
+    "mmvp": open_mmvp,
+    "tsv": open_tsv,
+    "seal": open_seal,
+    "jsonl": open_jsonl,
+}
 
 
 def open_dataset(uri: str, roots: Sequence[Path]) -> SampleSource:
@@ -132,8 +216,9 @@ def open_dataset(uri: str, roots: Sequence[Path]) -> SampleSource:
 def sniff(path: Path) -> str:
     """The name, for `open_dataset`, of the dataset in `path`.
 
-    A file is known by its suffix. A folder is in V*Bench layout if a JSON file in it has an image of the same stem
-    beside it; otherwise it should hold one `.jsonl` file, or else one `.json` file.
+    A file is known by its suffix, its columns and its first record (see `recognition`). A folder is MMVP's if it holds
+    `Questions.csv`, POPE's if it holds `*pope*.json`, in V*Bench layout if a JSON file in it has an image of the same
+    stem beside it; otherwise it should hold one `.tsv`, or else one `.jsonl`, or else one `.json` file.
 
     Raises:
         BadDataset: there is no such path, or it holds nothing or several things that could be meant.
@@ -141,28 +226,30 @@ def sniff(path: Path) -> str:
     if not path.exists():
         raise BadDataset(f"{path}: there is no such file or folder")
     if path.is_file():
-        return _name(_kind(path), path)
+        return _name_file(path)
+    if (path / QUESTIONS).exists():
+        return _name("mmvp", path)
+    if question_files(path):
+        return _name("pope", path)
     if any(image_beside(file) for file in path.rglob("*.json")):
         return _name("vstar", path)
-    for pattern in ("*.jsonl", "*.json"):
+    for pattern in ("*.tsv", "*.jsonl", "*.json"):
         files = sorted(path.glob(pattern))
         if len(files) > 1:
             raise BadDataset(f"{path} holds {', '.join(file.name for file in files)}: name the one that is meant")
         if files:
-            return _name(_kind(files[0]), files[0])
+            return _name_file(files[0])
     raise BadDataset(
-        f"{path} holds no dataset: expected images each beside a JSON file of the same stem (V*Bench), a .jsonl file "
-        "with one question a line, or a .json file with SEAL's spatial questions"
+        f"{path} holds no dataset: expected a .jsonl file with one question a line, a .tsv file with images in it, "
+        "images each beside a JSON file of the same stem (V*Bench), or the files of POPE, HallusionBench, MMVP or SEAL"
     )
 
 
-def _kind(file: Path) -> str:
-    if file.name == QUESTIONS:
-        return "vstar"
-    kinds = {".jsonl": "jsonl", ".json": "seal"}
-    if file.suffix not in kinds:
-        raise BadDataset(f"{file}: expected a folder, a .jsonl file or a .json file")
-    return kinds[file.suffix]
+def _name_file(file: Path) -> str:
+    kind = kind_of(file)
+    if kind is None:
+        raise BadDataset(f"{file}: expected a folder, or a .jsonl, .json or .tsv file, or MMVP's {QUESTIONS}")
+    return _name(kind, file)
 
 
 def _name(kind: str, path: Path) -> str:
