@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,14 +21,8 @@ from sparring.ledgers.records import (
     Purpose,
     SampleId,
 )
-from sparring.referee.measures import (
-    Item,
-    attack_difference,
-    attack_success,
-    compare,
-    measure,
-    read,
-)
+from sparring.referee.items import Item, Reply, read
+from sparring.referee.measures import asr, attack_difference, compare, consistency, mean, measure, pool, unscored
 from sparring.referee.statistics import NOTHING, share
 
 A0, A1 = "c/attacker/000000", "c/attacker/000001"
@@ -43,16 +38,18 @@ def episode(
     outcome: Outcome = Outcome.PLAYED,
     match: str = "",
     index: int = 0,
+    letter: str | None = None,
 ) -> EpisodeRecord:
-    """One greedy answer, or none."""
-    answer = AnswerRecord("", NUMBERS.astype(np.int32), NUMBERS, "A", "boxed", bool(right), True)
+    """One greedy answer, or none; by default A if it is right, else B. An empty letter is one that can't be read."""
+    letter = ("A" if right else "B") if letter is None else letter
+    answer = AnswerRecord("", NUMBERS.astype(np.int32), NUMBERS, letter or None, "boxed", bool(right), True)
     group = match or f"suite/{sample}/{attacker or 'original'}"
     return EpisodeRecord(
         episode_id=EpisodeId(f"{group}#{index}"),
         sample_id=SampleId(sample),
         edit_id=EditId(edit) if edit else None,
         prompt="",
-        option_order=(0, 1),
+        option_order=(0, 1, 2),
         temperature=0,
         defender="c/defender/000000",
         defender_digest="",
@@ -252,12 +249,45 @@ def test_two_attackers_are_compared_on_samples_that_both_edited_and_that_are_ste
     assert (found.value, found.n) == ((0.5 + 0) / 2, 2)
 
 
-def test_asr_is_clustered_by_sample() -> None:
-    alike = {SampleId(f"s{n}"): Item(True, True, {EditId(f"{n}/{e}"): n % 3 > 0 for e in range(9)}) for n in range(90)}
-    apart = {SampleId(f"s{n}"): Item(True, True, {EditId(f"{n}"): n % 3 > 0}) for n in range(90)}
-    wide, narrow = attack_success(alike.values()), attack_success(apart.values())
+def replies(right: bool, names: Iterable[str]) -> Item:
+    """A steady item."""
+    yes = Reply(True, 0)
+    return Item(yes, yes, {EditId(name): Reply(right, 0 if right else 1) for name in names})
+
+
+def test_a_measure_is_clustered_by_image() -> None:
+    alike = {SampleId(f"s{n}"): replies(n % 3 > 0, [f"{n}/{edit}" for edit in range(9)]) for n in range(90)}
+    apart = {SampleId(f"s{n}"): replies(n % 3 > 0, [f"{n}"]) for n in range(90)}
+    wide, narrow = pool(alike, asr), pool(apart, asr)
     assert (wide.value, wide.n, narrow.n) == (pytest.approx(1 / 3), 810, 90)
-    assert wide.high - wide.low == pytest.approx(narrow.high - narrow.low, rel=0.02)
+    assert narrow == share(30, 90)
+    assert wide.high - wide.low == pytest.approx(narrow.high - narrow.low, rel=0.05)
+    # Questions about one image count as one draw.
+    images = {name: str(int(name[1:]) // 3) for name in apart}
+    together = pool(apart, asr, images)
+    assert (together.value, together.n) == (narrow.value, 90)
+    assert together.low == pytest.approx(together.high)
+
+
+def test_an_answer_agrees_with_the_original_whether_right_or_wrong() -> None:
+    episodes = [
+        episode("a", False, letter="B"),
+        *(episode("a", answer, edit=f"a/e{n}", attacker=A0, index=n, letter=letter) for n, (answer, letter) in
+          enumerate([(False, "B"), (True, "A"), (False, "C"), (False, "")])),
+        # An unreadable answer agrees with nothing, not even with another one.
+        episode("b", False, letter=""),
+        episode("b", False, edit="b/e0", attacker=A0, letter=""),
+    ]  # fmt: skip
+    suite = read(episodes)
+    assert (pool(suite, consistency).value, pool(suite, consistency).n) == (1 / 5, 5)
+    assert (pool(suite, mean).value, pool(suite, mean).n) == (1 / 5, 5)
+    assert (pool(suite, unscored).value, pool(suite, unscored).n) == (3 / 7, 7)
+
+
+def test_the_option_chosen_is_the_samples_own() -> None:
+    turned = replace(episode("a", True, letter="A"), option_order=(2, 0, 1))
+    item = read([turned])[SampleId("a")]
+    assert item.original == Reply(True, 2)
 
 
 def test_a_large_suite_is_measured_in_no_time() -> None:

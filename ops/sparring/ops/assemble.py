@@ -38,7 +38,8 @@ from sparring.ops.suites import (
     robust_by_defender,
     to_measures,
 )
-from sparring.referee.measures import Suite, attack_success
+from sparring.referee.items import Suite
+from sparring.referee.measures import asr, pool
 
 
 def find(folder: RunFolder) -> Findings:
@@ -105,7 +106,7 @@ class Assembly:
         if started is None:
             raise NoCampaign(f"the campaign in {self.folder.root} has not begun; `sparring resume {self.folder.root}`")
         usage = [entry for entry in self.journal if isinstance(entry, Usage)]
-        robust, clean, asr = self._differences()
+        robust, clean, success = self._differences()
         last = self._last()
         return Findings(
             campaign=started.campaign,
@@ -119,7 +120,7 @@ class Assembly:
             cells=self._cells(),
             robust=robust,
             clean=clean,
-            asr=asr,
+            asr=success,
             phases=tuple(self._phase(entry) for entry in self.journal if isinstance(entry, PhaseStarted)),
             wall_seconds=sum(entry.wall_seconds for entry in usage),
             peak_pss_bytes=max((entry.peak_pss_bytes for entry in usage), default=0),
@@ -167,7 +168,7 @@ class Assembly:
 
     def _cell(self, attacker: RevisionName, defender: RevisionName) -> Cell:
         suite = only(self.suites[defender], [attacker])
-        return Cell(to_share(attack_success(suite.values())), to_measures(suite).robust)
+        return Cell(to_share(pool(suite, asr)), to_measures(suite).robust)
 
     def _phase(self, started: PhaseStarted) -> Phase:
         outcome = next((e for e in self.journal if isinstance(e, PhaseFinished) and e.phase == started.phase), None)

@@ -20,7 +20,7 @@ from sparring.ops.messages import to_answer_sampling
 from sparring.ops.plays import learned
 from sparring.ops.suites import only, read_suite, to_measures
 from sparring.referee.check import suite_name
-from sparring.referee.measures import Suite
+from sparring.referee.items import Suite
 from sparring.v1 import referee_pb2, sample_pb2
 
 _ATTEMPTS = 5
@@ -132,7 +132,7 @@ class Checking:
 
     def _extension(self, suite: Suite, attacker: RevisionName) -> SuiteExtended:
         items = only(suite, [attacker]).values()
-        valid, rejected = sum(len(item.edits) for item in items), sum(sum(item.rejected.values()) for item in items)
+        valid, rejected = sum(len(item.edits) for item in items), sum(len(item.rejected) for item in items)
         samples = sum(bool(item.edits or item.rejected) for item in items)
         return SuiteExtended(
             suite=suite_of(self._house), attacker=attacker, samples=samples, edits=valid + rejected, valid=valid

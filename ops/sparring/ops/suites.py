@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from sparring.ledgers import entries
@@ -11,19 +11,9 @@ from sparring.ledgers.episodes import EpisodeLedger
 from sparring.ledgers.records import EditId, Purpose, RevisionName
 from sparring.ops.findings import Change
 from sparring.ops.gate import to_share
-from sparring.referee.measures import (
-    Difference,
-    Item,
-    Suite,
-    attack_difference,
-    attack_success,
-    compare,
-    measure,
-    rate,
-    read,
-    share_of,
-)
-from sparring.referee.statistics import Share, paired
+from sparring.referee.items import Item, Suite, read
+from sparring.referee.measures import Difference, asr, attack_difference, compare, known, measure, pool, robust
+from sparring.referee.statistics import paired
 
 
 def read_suite(ledger: EpisodeLedger, campaign: str, defender: RevisionName) -> Suite:
@@ -48,7 +38,7 @@ def align(before: Suite, after: Suite) -> tuple[Suite, Suite]:
 
 
 def _with(item: Item, edits: Collection[EditId]) -> Item:
-    return replace(item, edits={name: right for name, right in item.edits.items() if name in edits})
+    return replace(item, edits={name: reply for name, reply in item.edits.items() if name in edits})
 
 
 def difference(before: Suite, after: Suite) -> Difference:
@@ -72,17 +62,15 @@ def to_measures(suite: Suite) -> Measures:
 
 def asr_by_attacker(suite: Suite, before: RevisionName, after: RevisionName) -> Change:
     """Success of two attackers against one defender."""
-    return Change(
-        _asr(only(suite, [before])),
-        _asr(only(suite, [after])),
-        to_share(attack_difference(suite, after, before)),
-    )
+    first, second = only(suite, [before]), only(suite, [after])
+    return Change(_asr(first), _asr(second), to_share(attack_difference(suite, after, before)))
 
 
 def robust_by_attacker(suite: Suite, before: RevisionName, after: RevisionName) -> Change:
     """Robust accuracy of one defender on the edits of either of two attackers."""
     first, second = only(suite, [before]), only(suite, [after])
-    return Change(_robust(first), _robust(second), to_share(_paired((first[n], second[n]) for n in suite)))
+    change = paired(*known(robust, [(second[name], first[name]) for name in suite]))
+    return Change(_robust(first), _robust(second), to_share(change))
 
 
 def robust_by_defender(before: Suite, after: Suite) -> Change:
@@ -93,21 +81,13 @@ def robust_by_defender(before: Suite, after: Suite) -> Change:
 def asr_by_defender(before: Suite, after: Suite) -> Change:
     """Success of the same edits against two defenders; the difference is over samples where both are steady."""
     first, second = align(before, after)
-    rates = [(rate(first[name]), rate(second[name])) for name in first if first[name].steady and second[name].steady]
-    known = [(a, b) for a, b in rates if a is not None and b is not None]
-    change = paired([b for _, b in known], [a for a, _ in known])
+    change = paired(*known(asr, [(second[name], first[name]) for name in first]))
     return Change(_asr(before), _asr(after), to_share(change))
 
 
 def _asr(suite: Suite) -> entries.Share:
-    return to_share(attack_success(suite.values()))
+    return to_share(pool(suite, asr))
 
 
 def _robust(suite: Suite) -> entries.Share:
-    return to_share(share_of([item.robust for item in suite.values()]))
-
-
-def _paired(pairs: Iterable[tuple[Item, Item]]) -> Share:
-    """Second less first, over samples where both are known."""
-    known = [(a.robust, b.robust) for a, b in pairs if a.robust is not None and b.robust is not None]
-    return paired([float(b) for _, b in known], [float(a) for a, _ in known])
+    return to_share(pool(suite, robust))

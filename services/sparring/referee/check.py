@@ -15,8 +15,8 @@ from itertools import count, islice, takewhile
 from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, GroupId, Outcome, SampleId
 from sparring.referee.errors import OpponentError
 from sparring.referee.gathering import gather_all
+from sparring.referee.items import Item, read
 from sparring.referee.match import Table
-from sparring.referee.measures import Item, read
 from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View, author
 from sparring.samples.sample import Sample
 

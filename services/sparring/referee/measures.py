@@ -1,95 +1,93 @@
-"""What is measured: pure functions of the episodes of an evaluation. Definitions: docs/formulas.md."""
+"""What is measured: pure functions of how defenders did. Definitions: docs/formulas.md.
+
+A measure is a function of one sample: how many observations it gives, and how many of them hit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
-from sparring.ledgers.records import EditId, EpisodeRecord, GroupId, Outcome, SampleId
+from sparring.ledgers.records import SampleId
+from sparring.referee.items import Item, Reply, Suite
 from sparring.referee.statistics import Share, clustered_share, lower_bound, paired, share
-from sparring.referee.terms import CONTROL, RETRY
+
+Hits = tuple[int, int]
+"""Hits and observations."""
+Images = Mapping[SampleId, str]
+"""The image that each sample is about: samples about one image are not independent."""
 
 
-@dataclass
-class Item:
-    """How one defender did on one sample of a suite; None is an answer that is missing for lack of transport.
+def clean(item: Item) -> Hits:
+    """Right answers to the original."""
+    return right(item.original)
 
-    Attributes:
-        original, control: whether those were answered rightly.
-        edits: the same of each valid edit.
-        attackers: who made each valid edit.
-        rejected: edits that the referee did not accept, by attacker.
-        failed: matches without result, each with the attacker whose edits it would have shown, or nobody's.
+
+def control(item: Item) -> Hits:
+    """Right answers to the control."""
+    return right(item.control)
+
+
+def robust(item: Item) -> Hits:
+    """The sample, if it has a valid edit and no answer is missing: right on the original and on every valid edit."""
+    return (0, 0) if item.robust is None else (int(item.robust), 1)
+
+
+def mean(item: Item) -> Hits:
+    """Right answers to valid edits."""
+    return right(*item.edits.values())
+
+
+def asr(item: Item) -> Hits:
+    """Wrong answers to valid edits of a sample that is right on original and control."""
+    hits, total = right(*item.edits.values())
+    return (total - hits, total) if item.steady else (0, 0)
+
+
+def consistency(item: Item) -> Hits:
+    """Answers to valid edits that choose what the answer to the original chose, right or wrong. An answer that no
+    choice can be read out of agrees with nothing."""
+    if item.original is None:
+        return 0, 0
+    chosen = item.original.option
+    return sum(reply.option is not None and reply.option == chosen for reply in item.replies), len(item.replies)
+
+
+def validity(item: Item) -> Hits:
+    """Edits that the referee accepted."""
+    return len(item.edits), len(item.edits) + len(item.rejected)
+
+
+def unscored(item: Item) -> Hits:
+    """Answers to original, control and valid edits that no choice could be read out of."""
+    replies = [reply for reply in (item.original, item.control, *item.replies) if reply is not None]
+    return sum(reply.option is None for reply in replies), len(replies)
+
+
+def right(*replies: Reply | None) -> Hits:
+    """Right ones among the answers that are known."""
+    known = [reply.right for reply in replies if reply is not None]
+    return sum(known), len(known)
+
+
+def pool(suite: Suite, count: Callable[[Item], Hits], images: Images | None = None) -> Share:
+    """A measure over all samples, with Wilson's interval where each image gives one observation at most, else that of a
+    bootstrap over images.
+
+    Args:
+        suite: how one defender did.
+        count: the measure.
+        images: by default every sample has an image of its own.
     """
-
-    original: bool | None = None
-    control: bool | None = None
-    edits: dict[EditId, bool | None] = field(default_factory=dict)
-    attackers: dict[EditId, str] = field(default_factory=dict)
-    rejected: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def steady(self) -> bool:
-        """Right on original and control, so that a wrong answer to an edit is the edit's doing."""
-        return self.original is True and self.control is True
-
-    @property
-    def robust(self) -> bool | None:
-        """Right on the original and on every valid edit; None without a valid edit or with a missing answer."""
-        views = [self.original, *self.edits.values()]
-        if not self.edits or self.failed or None in views:
-            return None
-        return all(views)
-
-    def bound(self, missing: bool) -> bool:
-        """`robust` if every missing answer were right or every one wrong."""
-        views = [self.original, *self.edits.values()]
-        return all(missing if right is None else right for right in views) and (missing or not self.failed)
-
-    def by(self, attackers: frozenset[str]) -> Item:
-        """The same, with the edits of some attackers only."""
-        chosen = {name: right for name, right in self.edits.items() if self.attackers[name] in attackers}
-        return Item(
-            original=self.original,
-            control=self.control,
-            edits=chosen,
-            attackers={name: self.attackers[name] for name in chosen},
-            rejected={name: count for name, count in self.rejected.items() if name in attackers},
-            failed={match: name for match, name in self.failed.items() if name in ("", *attackers)},
-        )
-
-
-Suite = Mapping[SampleId, Item]
-"""How one defender did on every sample."""
-
-
-def read(episodes: Iterable[EpisodeRecord]) -> dict[SampleId, Item]:
-    """The episodes of one defender, sample by sample; of an image shown twice the later episode counts."""
-    items: dict[SampleId, Item] = {}
-    for episode in episodes:
-        item = items.setdefault(episode.sample_id, Item())
-        match = first_attempt(episode.group_id)
-        if episode.outcome is Outcome.FAILED:
-            item.failed[match] = episode.attacker
-            continue
-        item.failed.pop(match, None)
-        right = episode.answers[0].correct if episode.answers else None
-        if episode.outcome is Outcome.REJECTED:
-            item.rejected[episode.attacker] = item.rejected.get(episode.attacker, 0) + 1
-        elif episode.edit_id is None:
-            item.original = right
-        elif episode.attacker == CONTROL:
-            item.control = right
-        else:
-            item.edits[episode.edit_id] = right
-            item.attackers[episode.edit_id] = episode.attacker
-    return items
-
-
-def first_attempt(group: GroupId) -> str:
-    """The group's id without the number of the attempt."""
-    return group.partition(RETRY)[0]
+    clusters: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for name, item in suite.items():
+        cluster = clusters[images[name] if images else name]
+        for place, number in enumerate(count(item)):
+            cluster[place] += number
+    if all(total <= 1 for _, total in clusters.values()):
+        return share(sum(hits for hits, _ in clusters.values()), sum(total for _, total in clusters.values()))
+    return clustered_share([(hits, total) for hits, total in clusters.values()])
 
 
 @dataclass(frozen=True)
@@ -97,11 +95,7 @@ class Report:
     """What one defender showed on a suite.
 
     Attributes:
-        clean: share of originals answered rightly.
-        control: the same of controls.
-        robust: share of samples, among those with a valid edit, right on the original and on every valid edit.
-        asr: share of wrong answers among valid edits of samples that are right on original and control.
-        validity: share of edits that the referee accepted.
+        clean, control, robust, mean, asr, consistency, validity, unscored: see the functions of these names.
         missing: matches without result, because attacker or defender gave none.
         robust_bounds: `robust` if every missing answer were wrong, and if every one were right, edits that are missing
             included.
@@ -110,41 +104,34 @@ class Report:
     clean: Share
     control: Share
     robust: Share
+    mean: Share
     asr: Share
+    consistency: Share
     validity: Share
+    unscored: Share
     missing: int
     robust_bounds: tuple[float, float]
 
 
-def measure(suite: Suite) -> Report:
-    """All numbers of one defender."""
-    items = list(suite.values())
+def measure(suite: Suite, images: Images | None = None) -> Report:
+    """All numbers of one defender; arguments as for `pool`."""
     return Report(
-        clean=share_of([item.original for item in items]),
-        control=share_of([item.control for item in items]),
-        robust=share_of([item.robust for item in items]),
-        asr=attack_success(items),
-        validity=clustered_share([(len(i.edits), len(i.edits) + sum(i.rejected.values())) for i in items]),
-        missing=sum(len(item.failed) for item in items),
-        robust_bounds=(bound(items, missing=False), bound(items, missing=True)),
+        clean=pool(suite, clean, images),
+        control=pool(suite, control, images),
+        robust=pool(suite, robust, images),
+        mean=pool(suite, mean, images),
+        asr=pool(suite, asr, images),
+        consistency=pool(suite, consistency, images),
+        validity=pool(suite, validity, images),
+        unscored=pool(suite, unscored, images),
+        missing=sum(len(item.failed) for item in suite.values()),
+        robust_bounds=(bound(suite.values(), missing=False), bound(suite.values(), missing=True)),
     )
-
-
-def share_of(values: Sequence[bool | None]) -> Share:
-    """Share of True among those that are known."""
-    answers = [value for value in values if value is not None]
-    return share(sum(answers), len(answers))
-
-
-def attack_success(items: Iterable[Item]) -> Share:
-    """ASR over valid edits, clustered by sample."""
-    answers = [[right for right in item.edits.values() if right is not None] for item in items if item.steady]
-    return clustered_share([(sum(not right for right in given), len(given)) for given in answers])
 
 
 def bound(items: Iterable[Item], *, missing: bool) -> float:
     """Robust accuracy with every missing answer taken as `missing`."""
-    results = [item.bound(missing) for item in items if item.edits or item.failed]
+    results = [item.bound(missing=missing) for item in items if item.edits or item.failed]
     return share(sum(results), len(results)).value
 
 
@@ -172,25 +159,23 @@ def compare(after: Suite, before: Suite) -> Difference:
     for one, other in both:
         if one.edits.keys() != other.edits.keys():
             raise ValueError("the two defenders were not shown the same edits; replay one suite to both")
-    robust = known((a.robust, b.robust) for a, b in both)
-    clean = known((a.original, b.original) for a, b in both)
-    return Difference(paired(*robust), paired(*clean), lower_bound(*clean))
+    robusts, cleans = known(robust, both), known(clean, both)
+    return Difference(paired(*robusts), paired(*cleans), lower_bound(*cleans))
 
 
-def known(pairs: Iterable[tuple[float | None, float | None]]) -> tuple[list[float], list[float]]:
-    """The pairs of which both halves are known, as two lists."""
-    whole = [(float(first), float(second)) for first, second in pairs if first is not None and second is not None]
+def known(count: Callable[[Item], Hits], pairs: Iterable[tuple[Item, Item]]) -> tuple[list[float], list[float]]:
+    """A measure of both halves of each pair for which both have observations, as two lists of rates."""
+    rates = [(rate(count(one)), rate(count(other))) for one, other in pairs]
+    whole = [(first, second) for first, second in rates if first is not None and second is not None]
     return [first for first, _ in whole], [second for _, second in whole]
+
+
+def rate(hits: Hits) -> float | None:
+    """Hits by observations; None without any."""
+    return hits[0] / hits[1] if hits[1] else None
 
 
 def attack_difference(suite: Suite, after: str, before: str) -> Share:
     """ASR of one attacker less another's, against one defender, over steady samples where both have valid edits."""
-    steady = [item for item in suite.values() if item.steady]
     new, old = frozenset({after}), frozenset({before})
-    return paired(*known((rate(item.by(new)), rate(item.by(old))) for item in steady))
-
-
-def rate(item: Item) -> float | None:
-    """Share of wrong answers among an item's edits; None without any."""
-    answers = [right for right in item.edits.values() if right is not None]
-    return sum(not right for right in answers) / len(answers) if answers else None
+    return paired(*known(asr, [(item.by(new), item.by(old)) for item in suite.values()]))

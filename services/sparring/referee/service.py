@@ -13,8 +13,9 @@ import structlog
 from sparring.ledgers.records import EditId, EditRecord, SampleId
 from sparring.referee.check import Check, Plan, fingerprint, suite_name
 from sparring.referee.config import RefereeConfig
+from sparring.referee.items import Item
 from sparring.referee.match import Table
-from sparring.referee.measures import Item, measure
+from sparring.referee.measures import measure
 from sparring.referee.messages import check_terms, to_attack, to_played, to_report, to_sample, to_terms
 from sparring.referee.terms import Original, Recorded, View
 from sparring.samples.boxes import BadBox
