@@ -24,9 +24,8 @@ from sparring.ledgers.records import (
     SampleId,
     SampleRecord,
     TrajectoryRecord,
-    VerdictRecord,
 )
-from sparring.ledgers.rows import to_edit, to_episode, to_sample, to_trajectory, to_verdict
+from sparring.ledgers.rows import to_edit, to_episode, to_sample, to_trajectory
 from sparring.ledgers.schema import EDITS, EPISODES, SAMPLES, TRAJECTORIES
 from sparring.ledgers.storage import Storage
 from sparring.ledgers.table import equal
@@ -115,15 +114,11 @@ class EpisodeLedger:
         rows = self._tables.samples.snapshot().find(columns, "sample_id", ids)
         return {sample.sample_id: sample for sample in map(to_sample, rows)}
 
-    def get_edits(self, ids: Iterable[EditId]) -> dict[EditId, EditRecord]:
-        """Edits by id, images included; one that is not there is left out."""
-        rows = self._tables.edits.snapshot().find(EDITS.names, "edit_id", ids)
+    def get_edits(self, ids: Iterable[EditId], *, images: bool = True) -> dict[EditId, EditRecord]:
+        """Edits by id, with or without their images; one that is not there is left out."""
+        columns = [name for name in EDITS.names if images or name != "image"]
+        rows = self._tables.edits.snapshot().find(columns, "edit_id", ids)
         return {edit.edit_id: edit for edit in map(to_edit, rows)}
-
-    def get_verdicts(self, ids: Iterable[EditId]) -> dict[EditId, VerdictRecord]:
-        """What the referee found, by edit, without reading an image; an edit that is not there is left out."""
-        rows = self._tables.edits.snapshot().find(["edit_id", "valid", "reasons", "measures"], "edit_id", ids)
-        return {EditId(row["edit_id"]): to_verdict(row) for row in rows}
 
     def get_trajectories(self, ids: Iterable[EditId]) -> dict[EditId, TrajectoryRecord]:
         """Trajectories by edit; one that was never recorded or has expired is left out."""

@@ -113,7 +113,7 @@ class EditRecord:
         seed: of this edit.
         kind: what it does.
         affine: 2 x 3 row-major matrix from original to edit in pixels where geometry moved.
-        image: PNG.
+        image: PNG; empty where a reader did not ask for it.
         verdict: the referee's finding.
     """
 

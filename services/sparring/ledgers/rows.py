@@ -77,7 +77,7 @@ def to_edit(row: Row) -> EditRecord:
         seed=row["seed"],
         kind=Kind(row["kind"]),
         affine=None if row["affine"] is None else tuple(row["affine"]),
-        image=row["image"],
+        image=row.get("image", b""),
         verdict=to_verdict(row),
     )
 
