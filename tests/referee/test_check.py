@@ -14,6 +14,7 @@ from sparring.client.errors import Refused, refused
 from sparring.ledgers.records import EpisodeRecord, Outcome, Purpose
 from sparring.referee import check as check_module
 from sparring.referee.check import suite_name
+from sparring.referee.items import read
 from sparring.samples.images import encode_png
 from sparring.samples.sample import Sample
 from sparring.samples.shapes import Shapes, World
@@ -110,6 +111,20 @@ async def test_what_is_in_the_ledger_is_not_asked_for_again(ring: Open) -> None:
         assert (it.painter.calls, len(it.pupil.asked)) == calls == (SAMPLES, SAMPLES * VIEWS)
         assert len(it.episodes) == len(known)
     assert first == second
+
+
+async def test_originals_are_asked_about_again_for_what_chance_does(ring: Open) -> None:
+    asked = request("")
+    asked.again = 3
+    async with ring() as it:
+        teach(it)
+        report = (await it.check(asked))[-1].report
+        suite_of_defender = read(it.ledger.scan(defender=DEFENDER))
+        await it.check(request(""))
+        other = [episode for episode in it.episodes if len(episode.answers) == 1]
+    assert report.clean.n == SAMPLES
+    assert [len(item.again) for item in suite_of_defender.values()] == [3] * SAMPLES
+    assert len(other) == SAMPLES, "who asks once does not take the first of several answers for his own"
 
 
 async def test_a_check_that_was_cut_off_goes_on(ring: Open) -> None:

@@ -252,7 +252,7 @@ def test_two_attackers_are_compared_on_samples_that_both_edited_and_that_are_ste
 def replies(right: bool, names: Iterable[str]) -> Item:
     """A steady item."""
     yes = Reply(True, 0)
-    return Item(yes, yes, {EditId(name): Reply(right, 0 if right else 1) for name in names})
+    return Item(yes, yes, edits={EditId(name): Reply(right, 0 if right else 1) for name in names})
 
 
 def test_a_measure_is_clustered_by_image() -> None:

@@ -34,12 +34,14 @@ class Plan:
         attacks: who edits each sample, and how often.
         terms: of every match; its id is replaced.
         asking: tells apart ways of asking the same defender.
+        again: how often the original is asked about once more, for what chance does without any edit.
     """
 
     suite: str
     attacks: tuple[Attack, ...]
     terms: Terms
     asking: str
+    again: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,18 @@ class Check:
     def _bouts(self, sample: Sample) -> list[Bout]:
         """All that is to be played about a sample: its original, then what each attacker makes of it."""
         plan, place = self._plan, f"{self._plan.suite}/{sample.digest[:16]}"
-        bouts = [self._bout(sample, Original(), f"{place}/original")]
+        bouts = [self._bout(sample, Original(), f"{place}/original", 1 + plan.again)]
         for index, attack in enumerate(plan.attacks):
             made = fingerprint(attack.by.SerializeToString(deterministic=True), attack.count, index == 0)
             recording = f"{place}/{author(attack)}/{made}"
             bouts.append(self._bout(sample, replace(attack, recording=recording, show_control=index == 0), recording))
         return bouts
 
-    def _bout(self, sample: Sample, view: View, name: str) -> Bout:
+    def _bout(self, sample: Sample, view: View, name: str, answers: int = 1) -> Bout:
         terms = self._plan.terms
-        return Bout(sample, view, replace(terms, match_id=f"{name}/{terms.defender.name}/{self._plan.asking}"))
+        often = f"/{answers}" if answers > 1 else ""
+        match = f"{name}/{terms.defender.name}/{self._plan.asking}{often}"
+        return Bout(sample, view, replace(terms, match_id=match, answers=answers))
 
     def _look_up(self, bouts: Sequence[Bout]) -> list[Bout]:
         """The same with what the ledger has of them: attempts, and edits that another defender was shown."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sparring.ledgers.records import EditId, EpisodeRecord, GroupId, Outcome, SampleId
+from sparring.ledgers.records import AnswerRecord, EditId, EpisodeRecord, GroupId, Outcome, SampleId
 from sparring.referee.terms import CONTROL, RETRY
 
 
@@ -29,6 +29,7 @@ class Item:
 
     Attributes:
         original, control: the answers to those.
+        again: further answers to the original: what chance does without any edit.
         edits: the answer to each valid edit.
         rejected: edits that the referee did not accept.
         attackers: who made each edit, valid or not.
@@ -37,6 +38,7 @@ class Item:
 
     original: Reply | None = None
     control: Reply | None = None
+    again: tuple[Reply, ...] = ()
     edits: dict[EditId, Reply | None] = field(default_factory=dict)
     rejected: set[EditId] = field(default_factory=set)
     attackers: dict[EditId, str] = field(default_factory=dict)
@@ -100,25 +102,23 @@ def read(episodes: Iterable[EpisodeRecord]) -> dict[SampleId, Item]:
 
 def _enter(item: Item, episode: EpisodeRecord) -> None:
     """Take the answer of one episode that has a result into the item of its sample."""
+    replies = [to_reply(answer, episode.option_order) for answer in episode.answers]
+    first = replies[0] if replies else None
     if episode.edit_id is None:
-        item.original = to_reply(episode)
+        item.original, item.again = first, tuple(replies[1:])
     elif episode.attacker == CONTROL:
-        item.control = to_reply(episode)
+        item.control = first
     else:
         item.attackers[episode.edit_id] = episode.attacker
         if episode.outcome is Outcome.REJECTED:
             item.rejected.add(episode.edit_id)
         else:
-            item.edits[episode.edit_id] = to_reply(episode)
+            item.edits[episode.edit_id] = first
 
 
-def to_reply(episode: EpisodeRecord) -> Reply | None:
-    """The first answer of an episode; None without any."""
-    if not episode.answers:
-        return None
-    answer = episode.answers[0]
-    option = episode.option_order[ord(answer.letter) - ord("A")] if answer.letter else None
-    return Reply(answer.correct, option)
+def to_reply(answer: AnswerRecord, order: Sequence[int]) -> Reply:
+    """The answer, with its letter read as the option that was shown under it."""
+    return Reply(answer.correct, order[ord(answer.letter) - ord("A")] if answer.letter else None)
 
 
 def first_attempt(group: GroupId) -> str:

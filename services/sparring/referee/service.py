@@ -124,6 +124,7 @@ class RefereeService(RefereeServicer):
             attacks=tuple(to_attack(attack) for attack in request.attacks),
             terms=check_terms(request),
             asking=fingerprint(request.sampling.SerializeToString(deterministic=True), self._config.option_seed),
+            again=request.again,
         )
 
 

@@ -74,6 +74,11 @@ def control_id(place: str) -> EditId:
     return EditId(f"{place}/{CONTROL}")
 
 
+def number(edit: EditId) -> int:
+    """An edit's place among those that its attacker made of the sample, from 0."""
+    return int(edit.rpartition("/e")[2])
+
+
 @dataclass(frozen=True)
 class Recorded:
     """Edits that are in the ledger."""

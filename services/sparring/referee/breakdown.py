@@ -1,0 +1,50 @@
+"""Parts of a suite: by who edited, how, what is asked, how large its object is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sparring.ledgers.records import EditId, SampleId, SampleRecord
+from sparring.referee.items import Item, Suite
+
+SMALL, LARGE = 32**2, 96**2
+"""Bounds between small, medium and large objects, square pixels (as in COCO, arXiv 1405.0312)."""
+
+
+def by_attacker(suite: Suite) -> dict[str, Suite]:
+    """Each attacker's edits alone, with the matches of its own that failed."""
+    names = {name for item in suite.values() for name in (*item.attackers.values(), *item.failed.values()) if name}
+    return {name: {key: item.by(frozenset({name})) for key, item in suite.items()} for name in sorted(names)}
+
+
+def by_edit(suite: Suite, label: Callable[[EditId], str]) -> dict[str, Suite]:
+    """The edits of each label alone. A match that failed has none, and is left out."""
+    labels = {label(name) for item in suite.values() for name in item.attackers}
+    return {chosen: {key: _labelled(item, label, chosen) for key, item in suite.items()} for chosen in sorted(labels)}
+
+
+def _labelled(item: Item, label: Callable[[EditId], str], chosen: str) -> Item:
+    return replace(item.only(lambda name: label(name) == chosen), failed={})
+
+
+def by_sample(suite: Suite, label: Callable[[SampleId], str]) -> dict[str, Suite]:
+    """The samples of each label."""
+    parts: dict[str, dict[SampleId, Item]] = {}
+    for name, item in suite.items():
+        parts.setdefault(label(name), {})[name] = item
+    return dict(sorted(parts.items()))
+
+
+def category(sample: SampleRecord) -> str:
+    """The source's own name for the kind of question."""
+    return sample.category or "uncategorised"
+
+
+def area(sample: SampleRecord) -> str:
+    """Size of the smallest object that is asked about."""
+    areas = [target.box[2] * target.box[3] for target in sample.targets]
+    if not areas:
+        return "no boxes"
+    least = min(areas)
+    return "small" if least < SMALL else "large" if least > LARGE else "medium"
