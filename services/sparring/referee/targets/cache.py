@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sparring.referee.targets.asking import Said
@@ -41,7 +42,8 @@ class AnswerCache:
             self._writer, self._reader = _connect(path), _connect(path)
         except (OSError, sqlite3.Error) as error:
             raise BadCache(f"answers can't be kept in {path}: {error}") from error
-        self._turn = asyncio.Lock()
+        # One thread, so that a put whose caller has gone ends before the next begins.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
     @staticmethod
     def keys(image: bytes, asked: Sequence[str], count: int) -> list[CacheKey]:
@@ -60,10 +62,10 @@ class AnswerCache:
     async def put(self, answers: Sequence[tuple[CacheKey, Said]]) -> None:
         """Keep answers, all of them or none; when this returns, they survive the end of the process."""
         rows = [(key, said.text, said.finished, said.maker) for key, said in answers]
-        async with self._turn:
-            await asyncio.to_thread(self._insert, rows)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._insert, rows)
 
     def close(self) -> None:
+        self._thread.shutdown()
         self._reader.close()
         self._writer.close()
 
@@ -73,7 +75,7 @@ class AnswerCache:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Whoever writes does so from one thread after another, never from two.
+    # It is used in another thread than it is opened in, but never in two.
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
