@@ -124,7 +124,8 @@ class Check:
     def _bout(self, sample: Sample, view: View, name: str, answers: int = 1) -> Bout:
         terms = self._plan.terms
         often = f"/{answers}" if answers > 1 else ""
-        match = f"{name}/{terms.defender.name}/{self._plan.asking}{often}"
+        order = "" if sample.shuffle else "/unshuffled"
+        match = f"{name}/{terms.defender.name}/{self._plan.asking}{often}{order}"
         return Bout(sample, view, replace(terms, match_id=match, answers=answers))
 
     def _look_up(self, bouts: Sequence[Bout]) -> list[Bout]:
