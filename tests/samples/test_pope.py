@@ -77,6 +77,12 @@ def test_bad_rows_are_named(folder: Path) -> None:
     assert reader.report.rows == 9
 
 
+def test_a_folder_without_questions(tmp_path: Path) -> None:
+    reader = Pope(tmp_path, [tmp_path])
+    assert list(reader) == []
+    assert [bad.reason for bad in reader.report.skipped] == ["it holds no file of questions, *pope*.json"]
+
+
 def test_one_question_under_two_variants_of_a_table(tmp_path: Path) -> None:
     rows = [
         {

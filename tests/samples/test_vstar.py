@@ -77,6 +77,19 @@ def test_a_bad_file_is_skipped_and_reported(folder: Path, change: dict[str, obje
     assert [(bad.place, bad.fault) for bad in reader.report.skipped] == [("bad.json", fault)]
 
 
+def test_boxes_at_the_border(folder: Path) -> None:
+    boxes = {"kept": [[0, 0, 40, 30], [30, 20, 10, 10]], "cut": [[38, 5, 9, 9], [-3, 0, 4, 9]], "out": [[40, 0, 5, 5]]}
+    for stem, bbox in boxes.items():
+        objects = ["glove", "left shoe"][: len(bbox)]
+        annotate(folder / "border", stem, ".png", GLOVE | {"bbox": bbox, "target_object": objects})
+    reader = Vstar(folder / "border", [folder])
+    cut, kept = ([target.box for target in sample.targets] for sample in reader)
+    assert kept == [Box(0, 0, 40, 30), Box(30, 20, 10, 10)]
+    assert cut == [Box(38, 5, 2, 9), Box(0, 0, 1, 9)]
+    assert reader.report.clipped == 2
+    assert [(bad.place, bad.fault) for bad in reader.report.skipped] == [("out.json", "box")]
+
+
 def test_a_file_without_image_or_sense(folder: Path, tmp_path: Path) -> None:
     (folder / "alone.json").write_text(json.dumps(GLOVE))
     annotate(folder, "torn", ".jpg", GLOVE)

@@ -52,7 +52,10 @@ class Pope(Reader[Shared]):
     def _rows(self) -> Iterator[tuple[str, Shared]]:
         self._counts: Counter[Path] = Counter()
         found: dict[tuple[str, str, str], tuple[str, Shared]] = {}
-        for file in question_files(self.path):
+        files = question_files(self.path)
+        if not files:
+            self.report.skip(self._bad("folder", "path", "it holds no file of questions, *pope*.json"))
+        for file in files:
             for place, row in self._read(file):
                 self._counts[file] += 1
                 try:
