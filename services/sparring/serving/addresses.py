@@ -19,6 +19,8 @@ class Addresses(BaseModel):
     """gRPC health alone, never encrypted."""
     metrics: str
     """HTTP; the path is /metrics."""
+    rest: str | None = None
+    """HTTP; standards beside the product's services. None where they are not spoken."""
 
     def write(self, path: Path) -> None:
         """Write as JSON, so that a reader sees all of it or nothing."""

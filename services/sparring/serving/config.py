@@ -78,6 +78,11 @@ class ServingConfig(BaseModel):
     """Of the health service alone, never encrypted, for probes; 0 takes a free one."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Of /metrics over HTTP; 0 takes a free one."""
+    open_inference: bool = False
+    """Also speak the Open Inference Protocol (KServe's v2) on the main port, beside the product's services."""
+    rest_port: int | None = Field(None, ge=0, le=65535)
+    """Of the Open Inference Protocol over HTTP and, where the model can chat, of OpenAI's; 0 takes a free one, None
+    speaks neither. Encrypted as the main port is. Callers are known there by bearer token alone."""
     address_file: str | None = None
     """File that the real addresses are written to, as JSON, once the server listens."""
     insecure: bool = False
@@ -100,6 +105,11 @@ class ServingConfig(BaseModel):
     drain_seconds: float = Field(30, ge=0)
     """How long calls in flight may go on after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def speaks_standards(self) -> bool:
+        """Whether callers may speak anything but the product's own contract."""
+        return self.open_inference or self.rest_port is not None
 
     @model_validator(mode="after")
     def _guarded(self) -> ServingConfig:

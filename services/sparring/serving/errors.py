@@ -5,9 +5,13 @@ ServingError
 ├── Forbidden            a known caller who may not do this
 ├── InvalidRequest       a request that breaks the contract's rules; names the fields
 ├── BadTensor            a tensor that is not what its header says, or not finite
-├── TooLarge             one call that asks for more than the queue ever holds
+├── TooLarge             one call that is, or asks for, more than is ever taken on
 ├── QueueFull            no room now; says when to come again
 ├── DeadlinePassed       the caller's time, or the server's, is over
+├── CallerGone           the caller left before it had its answer
+├── ShuttingDown         the server ends before the call did
+├── UnknownPath          an HTTP method and path that mean nothing here
+├── Unsupported          a part of a standard that this server leaves out
 ├── NotResident          a revision that is not loaded
 ├── WrongRole            a revision of the other side
 ├── DigestMismatch       a revision that is not the one the caller means
@@ -60,7 +64,7 @@ class BadTensor(ServingError, ValueError):
 
 
 class TooLarge(ServingError, ValueError):
-    """One call asks for more than may ever wait, so that trying again is no use."""
+    """One call is larger than may ever be, or asks for more than may ever wait, so that trying again is no use."""
 
 
 class QueueFull(ServingError):
@@ -77,6 +81,22 @@ class QueueFull(ServingError):
 
 class DeadlinePassed(ServingError, TimeoutError):
     """The time for a call is over."""
+
+
+class CallerGone(ServingError):
+    """Nobody waits for the answer any more."""
+
+
+class ShuttingDown(ServingError):
+    """The time that calls in flight are given at the end is over."""
+
+
+class UnknownPath(ServingError, LookupError):
+    """Nothing is served at that path, or not by that method."""
+
+
+class Unsupported(ServingError):
+    """A part of a standard that this server leaves out on purpose."""
 
 
 class NotResident(ServingError, LookupError):

@@ -1,7 +1,8 @@
 """One runner for every service: ports, interceptors, health, metrics, and an end without losing a call.
 
 The product's services, reflection and health are on the main port, encrypted if configured; health is also on a
-plaintext port of its own, because Kubernetes' gRPC probes speak no TLS.
+plaintext port of its own, because Kubernetes' gRPC probes speak no TLS. Callers who speak a standard instead of the
+product's contract are served on the main port and on one for HTTP, if that is configured.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import structlog
@@ -35,6 +37,10 @@ from sparring.serving.weights import SERVICE as WEIGHTS
 from sparring.serving.weights import WeightsServicer
 from sparring.v1.weights_pb2_grpc import add_WeightsServicer_to_server
 
+if TYPE_CHECKING:  # KServe takes a second and 40 MB to import: only where its standards are spoken
+    from sparring.serving.standards.rest import RestServer
+    from sparring.serving.standards.standards import Standards
+
 _log = structlog.get_logger(__name__)
 
 PING_SECONDS = 10
@@ -56,6 +62,7 @@ async def serve(
     registry: CollectorRegistry,
     reconciler: Reconciler | None = None,
     rules: Rules | None = None,
+    standards: Standards | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then refuse what is new, finish what is in flight, and return.
 
@@ -65,12 +72,13 @@ async def serve(
         registry: what /metrics shows.
         reconciler: adds the Weights service; health is NOT_SERVING until it is ready.
         rules: statuses of the room's own exceptions.
+        standards: what else is spoken, as far as `config` wants it.
     """
     configure(config.log_level)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = Runner(config, services, registry=registry, reconciler=reconciler, rules=rules)
+    runner = Runner(config, services, registry=registry, reconciler=reconciler, rules=rules, standards=standards)
     await runner.start()
     await stop.wait()
     await runner.drain()
@@ -87,15 +95,21 @@ class Runner:
         registry: CollectorRegistry,
         reconciler: Reconciler | None = None,
         rules: Rules | None = None,
+        standards: Standards | None = None,
     ) -> None:
         self._credentials = credentials(config.tls) if config.tls else None
         weights = [_weights(reconciler)] if reconciler else []
-        self._config, self._services = config, (*services, *weights)
+        spoken = [standards.open_inference()] if standards and config.open_inference else []
+        self._config, self._services = config, (*services, *weights, *spoken)
         self._reconciler = reconciler
         self._registry = registry
         self._health = health.aio.HealthServicer()
-        self._main = _server(config, _interceptors(config, registry, {**RULES, **(rules or {})}))
+        around = _Around(config, registry, {**RULES, **(standards.rules if standards else {}), **(rules or {})})
+        self._main = _server(config, around.grpc)
+        self._rest = around.rest(config, standards) if standards and config.rest_port is not None else None
         self._probes = grpc.aio.server()
+        if standards:
+            standards.count_in(registry)
 
     async def start(self) -> Addresses:
         """Listen, and write the address file. Health follows when something is served."""
@@ -108,6 +122,7 @@ class Runner:
             grpc=self._at(self._listen()),
             health=self._at(self._probes.add_insecure_port(self._at(self._config.health_port))),
             metrics=self._at(self._metrics.server_port),
+            rest=self._at(await self._rest.start()) if self._rest else None,
         )
         await self._main.start()
         await self._probes.start()
@@ -149,7 +164,7 @@ class Runner:
         _log.info("draining", seconds=self._config.drain_seconds)
         self._readiness.cancel()
         await self._health.enter_graceful_shutdown()
-        await self._main.stop(self._config.drain_seconds)
+        await asyncio.gather(self._main.stop(self._config.drain_seconds), *([self._rest.stop()] if self._rest else []))
         await self._probes.stop(0)
         await asyncio.to_thread(self._metrics.shutdown)
         self._metrics.server_close()
@@ -157,16 +172,24 @@ class Runner:
         _log.info("stopped")
 
 
-def _interceptors(config: ServingConfig, registry: CollectorRegistry, rules: Rules) -> list[Interceptor]:
-    """From the outermost in."""
-    return [
-        CallMetrics(registry),
-        CallLog(),
-        Mapping(rules),
-        Authentication(config.callers, administrative=frozenset({WEIGHTS.full_name})),
-        Deadlines(config.deadline_seconds),
-        Validation(),
-    ]
+class _Around:
+    """What surrounds every call, over gRPC and HTTP alike."""
+
+    def __init__(self, config: ServingConfig, registry: CollectorRegistry, rules: Rules) -> None:
+        self._rules = rules
+        self._outer: list[Interceptor] = [CallMetrics(registry), CallLog()]
+        self._inner: list[Interceptor] = [
+            Authentication(config.callers, administrative=frozenset({WEIGHTS.full_name})),
+            Deadlines(config.deadline_seconds),
+        ]
+
+    @property
+    def grpc(self) -> list[Interceptor]:
+        """From the outermost in."""
+        return [*self._outer, Mapping(self._rules), *self._inner, Validation()]
+
+    def rest(self, config: ServingConfig, standards: Standards) -> RestServer:
+        return standards.rest(config, outer=self._outer, inner=self._inner, rules=self._rules)
 
 
 def _server(config: ServingConfig, interceptors: Sequence[Interceptor]) -> grpc.aio.Server:

@@ -20,6 +20,7 @@ from google.rpc.status_pb2 import Status
 from sparring.ledgers.errors import CorruptRevision, ExpiredRevision, InvalidName, UnknownRevision
 from sparring.serving.errors import (
     BadTensor,
+    CallerGone,
     DeadlinePassed,
     DigestMismatch,
     Forbidden,
@@ -27,8 +28,11 @@ from sparring.serving.errors import (
     NotResident,
     QueueFull,
     Relayed,
+    ShuttingDown,
     TooLarge,
     Unauthenticated,
+    UnknownPath,
+    Unsupported,
     Violation,
     WrongRole,
 )
@@ -54,6 +58,10 @@ RULES: Rules = {
     TooLarge: Rule(grpc.StatusCode.INVALID_ARGUMENT),
     QueueFull: Rule(grpc.StatusCode.RESOURCE_EXHAUSTED),
     DeadlinePassed: Rule(grpc.StatusCode.DEADLINE_EXCEEDED),
+    ShuttingDown: Rule(grpc.StatusCode.UNAVAILABLE),
+    CallerGone: Rule(grpc.StatusCode.CANCELLED),
+    UnknownPath: Rule(grpc.StatusCode.NOT_FOUND),
+    Unsupported: Rule(grpc.StatusCode.UNIMPLEMENTED),
     NotResident: Rule(grpc.StatusCode.FAILED_PRECONDITION),
     DigestMismatch: Rule(grpc.StatusCode.FAILED_PRECONDITION),
     WrongRole: Rule(grpc.StatusCode.INVALID_ARGUMENT, "active.name"),
@@ -66,44 +74,57 @@ RULES: Rules = {
 
 @dataclass(frozen=True)
 class Fault:
-    """A status to be sent. `error_id` finds the traceback in the log; only an unforeseen exception has one."""
+    """What a caller is told about an exception.
 
-    status: Status
+    Attributes:
+        reason: the exception's class in capitals.
+        violations: of bad input, which fields are to blame.
+        retry_seconds: when to try again, if that is known.
+        error_id: finds the traceback in the log; only an unforeseen exception has one.
+    """
+
+    code: grpc.StatusCode
+    message: str
+    reason: str
+    violations: tuple[Violation, ...] = ()
+    retry_seconds: float | None = None
     error_id: str = ""
+
+    @property
+    def status(self) -> Status:
+        """The same for gRPC."""
+        status = Status(code=self.code.value[0], message=self.message)
+        for detail in self._details():
+            status.details.add().Pack(detail)
+        return status
+
+    def _details(self) -> Iterator[Message]:
+        metadata = {"error_id": self.error_id} if self.error_id else {}
+        yield ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=metadata)
+        if self.retry_seconds is not None:
+            delay = Duration()
+            delay.FromNanoseconds(round(self.retry_seconds * 1e9))
+            yield RetryInfo(retry_delay=delay)
+        if self.violations:
+            yield BadRequest(field_violations=[_violation(v.field, v.message, v.rule) for v in self.violations])
 
 
 def describe(error: Exception, rules: Rules) -> Fault:
-    """The status that tells a caller about `error`. What no rule foresees is INTERNAL, without its text."""
+    """What a caller is told about `error`. What no rule foresees is INTERNAL, without its text."""
     rule = _rule(error, rules)
     if rule is None:
         error_id = uuid4().hex
-        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id})
         message = f"internal error {error_id}; the server's log has its traceback"
-        return Fault(_status(grpc.StatusCode.INTERNAL, message, info), error_id)
-    info = ErrorInfo(reason=_screaming(type(error).__name__), domain=DOMAIN)
-    return Fault(_status(rule.code, str(error), info, *_details(error, rule)))
+        return Fault(grpc.StatusCode.INTERNAL, message, "INTERNAL", error_id=error_id)
+    retry_seconds = error.retry_seconds if isinstance(error, QueueFull | Relayed) else None
+    reason = _screaming(type(error).__name__)
+    return Fault(rule.code, str(error), reason, tuple(_violations(error, rule)), retry_seconds)
 
 
 def _rule(error: Exception, rules: Rules) -> Rule | None:
     if isinstance(error, Relayed):
         return Rule(error.status)
     return next((rules[cls] for cls in type(error).__mro__ if cls in rules), None)
-
-
-def _status(code: grpc.StatusCode, message: str, *details: Message) -> Status:
-    status = Status(code=code.value[0], message=message)
-    for detail in details:
-        status.details.add().Pack(detail)
-    return status
-
-
-def _details(error: Exception, rule: Rule) -> Iterator[Message]:
-    if isinstance(error, QueueFull | Relayed) and error.retry_seconds is not None:
-        delay = Duration()
-        delay.FromNanoseconds(round(error.retry_seconds * 1e9))
-        yield RetryInfo(retry_delay=delay)
-    if violations := _violations(error, rule):
-        yield BadRequest(field_violations=[_violation(v.field, v.message, v.rule) for v in violations])
 
 
 def _violations(error: Exception, rule: Rule) -> Sequence[Violation]:

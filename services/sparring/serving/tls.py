@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import grpc
@@ -21,6 +22,35 @@ def credentials(tls: Tls) -> grpc.ServerCredentials:
         source.changed,
         require_client_authentication=tls.client_ca is not None,
     )
+
+
+def context(tls: Tls) -> ssl.SSLContext:
+    """The same for a server that is not gRPC's.
+
+    Raises:
+        FileNotFoundError: a file is missing now. One that is missing later leaves the last certificate in use.
+    """
+    source = _Files(tls)
+    first = latest = _load(tls)
+
+    def follow(handshake: ssl.SSLObject, server_name: str | None, context: ssl.SSLContext) -> None:
+        """Called by OpenSSL in each handshake, before the certificate is sent."""
+        nonlocal latest
+        if source.changed() is not None:
+            latest = _load(tls)
+        handshake.context = latest
+
+    first.sni_callback = follow
+    return first
+
+
+def _load(tls: Tls) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(tls.certificate, tls.key)
+    if tls.client_ca is not None:
+        made.load_verify_locations(tls.client_ca)
+        made.verify_mode = ssl.CERT_REQUIRED
+    return made
 
 
 class _Files:
