@@ -107,3 +107,11 @@ def test_a_folder_of_another_form(folder: Path, text: str | None, reason: str) -
     reader = Mmvp(folder, [folder])
     assert list(reader) == []
     assert reason in reader.report.skipped[0].reason
+
+
+def test_a_link_out_of_the_roots_is_not_read(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    away = write_table(tmp_path_factory.mktemp("away") / "Questions.csv", [row(1)], ",")
+    (folder / "Questions.csv").symlink_to(away)
+    reader = Mmvp(folder, [folder])
+    assert list(reader) == []
+    assert [(bad.place, bad.fault) for bad in reader.report.skipped] == [("header", "path")]

@@ -83,6 +83,14 @@ def test_a_folder_without_questions(tmp_path: Path) -> None:
     assert [bad.reason for bad in reader.report.skipped] == ["it holds no file of questions, *pope*.json"]
 
 
+def test_a_link_out_of_the_roots_is_not_read(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (folder / "pope_a.json").symlink_to(lines(tmp_path_factory.mktemp("away"), "random", question(1)))
+    lines(folder, "random", question(1))
+    reader = Pope(folder, [folder])
+    assert len(list(reader)) == 1
+    assert [(bad.place, bad.fault) for bad in reader.report.skipped] == [("pope_a.json", "path")]
+
+
 def test_one_question_under_two_variants_of_a_table(tmp_path: Path) -> None:
     rows = [
         {

@@ -12,6 +12,7 @@ from pathlib import Path
 from string import ascii_lowercase
 
 from sparring.samples.reader import Asked, Reader
+from sparring.samples.roots import OutsideRoots, inside
 from sparring.samples.tables import BadTable, Row, Table, Torn
 
 QUESTIONS = "Questions.csv"
@@ -28,9 +29,9 @@ class Mmvp(Reader[Row | Torn]):
     def _rows(self) -> Iterator[tuple[str, Row | Torn]]:
         self._questions = self.path / QUESTIONS if self.path.is_dir() else self.path
         try:
-            table = Table(self._questions, ",")
-        except (BadTable, OSError) as error:
-            self.report.skip(self._bad("header", "syntax", error))
+            table = Table(inside(self._questions, self._roots), ",")
+        except (BadTable, OutsideRoots, OSError) as error:
+            self.report.skip(self._bad("header", "syntax" if isinstance(error, BadTable) else "path", error))
             return
         self._index = next((name for name in _INDEX if name in table.columns), "")
         if not self._index or not set(_COLUMNS) <= set(table.columns):

@@ -18,6 +18,7 @@ from sparring.samples.arrays import is_array
 from sparring.samples.jsonl import Text, read_lines
 from sparring.samples.reader import Asked, Reader
 from sparring.samples.report import BadRow
+from sparring.samples.roots import OutsideRoots, inside
 from sparring.samples.sample import Groups
 from sparring.samples.tsv import YES_NO, Cells, Tsv, yes_no
 
@@ -81,6 +82,11 @@ class Pope(Reader[Shared]):
         shared.variants.append(variant)
 
     def _read(self, file: Path) -> Iterator[tuple[str, bytes | JsonValue]]:
+        try:
+            inside(file, self._roots)
+        except OutsideRoots as error:
+            self.report.skip(self._bad(file.name, "path", error))
+            return
         if is_array(file):
             yield from ((f"{file.name}, {place}", row) for place, row in self._elements(file))
             return
