@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sqlite3
 import subprocess
@@ -51,6 +52,19 @@ async def test_the_first_answer_stays(tmp_path: Path) -> None:
     assert cache.get(key()) == other.get(key()) == SAID
     cache.close()
     other.close()
+
+
+async def test_what_was_being_put_is_kept_though_nobody_waits_for_it(tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path / "a")
+    puts = [asyncio.ensure_future(cache.put([(key(number), SAID)])) for number in range(20)]
+    await asyncio.wait(puts, return_when=asyncio.FIRST_COMPLETED)
+    for put in puts:
+        put.cancel()
+    await asyncio.gather(*puts, return_exceptions=True)
+    cache.close()
+    again = AnswerCache(tmp_path / "a")
+    assert all(again.get(key(number)) == SAID for number in range(20))
+    again.close()
 
 
 def test_a_key_depends_on_every_part_and_where_it_ends() -> None:

@@ -234,5 +234,6 @@ async def test_when_one_of_several_fails_the_others_are_kept(
     async with openai(cache=tmp_path / "answers", concurrency=1) as it:
         with pytest.raises(OpponentError):
             await it.ask(count=3)
+    async with openai(cache=tmp_path / "answers") as it:
         assert await it.texts(count=3) == ["a", "b", "\\boxed{A}"]
     assert len(endpoint.seen) == 4

@@ -42,7 +42,7 @@ class AnswerCache:
             self._writer, self._reader = _connect(path), _connect(path)
         except (OSError, sqlite3.Error) as error:
             raise BadCache(f"answers can't be kept in {path}: {error}") from error
-        # One thread, so that a put whose caller has gone ends before the next begins.
+        # One thread: a put whose caller has gone ends before the next begins.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
     @staticmethod
@@ -60,11 +60,15 @@ class AnswerCache:
         return Said(row[0], bool(row[1]), row[2]) if row else None
 
     async def put(self, answers: Sequence[tuple[CacheKey, Said]]) -> None:
-        """Keep answers, all of them or none; when this returns, they survive the end of the process."""
+        """Keep answers, all of them or none; when this returns, they survive the end of the process.
+
+        They are kept, too, if whoever waits for this is cancelled: they were paid for.
+        """
         rows = [(key, said.text, said.finished, said.maker) for key, said in answers]
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._insert, rows)
+        await asyncio.shield(asyncio.wrap_future(self._thread.submit(self._insert, rows)))
 
     def close(self) -> None:
+        """Wait until everything is kept, and let the file go."""
         self._thread.shutdown()
         self._reader.close()
         self._writer.close()
