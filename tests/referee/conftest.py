@@ -183,10 +183,10 @@ class Ring:
     registry: CollectorRegistry
 
     async def play(self, request: referee_pb2.PlayRequest) -> list[referee_pb2.PlayResponse]:
-        return [event async for event in self.referee.Play(request, timeout=120)]
+        return [event async for event in self.referee.Play(request)]
 
     async def check(self, request: referee_pb2.CheckRequest) -> list[referee_pb2.CheckResponse]:
-        return [event async for event in self.referee.Check(request, timeout=120)]
+        return [event async for event in self.referee.Check(request)]
 
     def group(self, name: str) -> tuple[EpisodeRecord, ...]:
         return self.ledger.get_groups([GroupId(name)])[GroupId(name)]

@@ -58,20 +58,31 @@ class Scripted(defender_pb2_grpc.DefenderServicer):
             raise
 
 
+class Bell(asyncio.Event):
+    """An event that another thread may set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._home = asyncio.get_running_loop()
+
+    def ring(self) -> None:
+        self._home.call_soon_threadsafe(self.set)
+
+
 @dataclass
 class Shelf:
-    """A policy that holds the bytes of each revision; `gate` holds up installations."""
+    """A policy that holds the bytes of each revision; `gate` holds up installations, `entered` says that one began."""
 
     held: dict[str, bytes] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     gate: threading.Event = field(default_factory=threading.Event)
-    entered: threading.Event = field(default_factory=threading.Event)
+    entered: Bell = field(default_factory=Bell)
 
     def install(self, name: str, folder: Path) -> None:
         assert name not in self.used, "a name means one revision for ever"
         self.used.add(name)
-        self.entered.set()
-        assert self.gate.wait(30)
+        self.entered.ring()
+        self.gate.wait()
         content = (folder / "model.safetensors").read_bytes()
         if content == b"poison":
             raise RuntimeError("these are no weights")
@@ -108,6 +119,18 @@ class Running:
         return self.registry.get_sample_value(name, labels) or 0.0
 
 
+async def turned_away(defender: defender_pb2_grpc.DefenderStub, request: defender_pb2.AnswerRequest) -> grpc.StatusCode:
+    """What calls end with when the server takes none any more. One that comes just before is still answered, and gRPC
+    cancels one that it has taken in and not yet handed over at that moment."""
+    code = grpc.StatusCode.OK
+    while code in (grpc.StatusCode.OK, grpc.StatusCode.CANCELLED):
+        try:
+            await defender.Answer(request)
+        except grpc.aio.AioRpcError as error:
+            code = error.code()
+    return code
+
+
 Launch = Callable[..., AbstractAsyncContextManager[Running]]
 
 
@@ -124,7 +147,7 @@ def launch() -> Launch:
             defender_pb2.DESCRIPTOR.services_by_name["Defender"],
             lambda server: defender_pb2_grpc.add_DefenderServicer_to_server(scripted, server),
         )
-        runner = Runner(config or ServingConfig(drain_seconds=5), [service], registry=registry, reconciler=reconciler)
+        runner = Runner(config or ServingConfig(), [service], registry=registry, reconciler=reconciler)
         addresses = await runner.start()
         async with grpc.aio.insecure_channel(addresses.grpc) as channel:
             yield Running(scripted, registry, addresses, runner, channel)
@@ -146,10 +169,12 @@ def ask() -> Callable[[str], defender_pb2.AnswerRequest]:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
+async def shelf() -> AsyncIterator[Shelf]:
+    """Its gate is open, and is so in the end: no thread of a test that failed waits there for ever."""
     shelf = Shelf()
     shelf.gate.set()
-    return shelf
+    yield shelf
+    shelf.gate.set()
 
 
 @pytest.fixture

@@ -13,13 +13,15 @@ from sparring.v1 import defender_pb2, defender_pb2_grpc
 
 
 class Patient(defender_pb2_grpc.DefenderServicer):
-    """Answers when it is told to drain, or never."""
+    """Answers at once, but a call for `soon` after a line on its input, and one `for ever` never."""
 
     async def Answer(self, request, context):  # noqa: N802  # gRPC's name
         print("entered", flush=True)
-        if request.prompt == "for ever":
-            await asyncio.Event().wait()
-        await asyncio.to_thread(sys.stdin.readline)
+        match request.prompt:
+            case "for ever":
+                await asyncio.Event().wait()
+            case "soon":
+                await asyncio.to_thread(sys.stdin.readline)
         return defender_pb2.AnswerResponse(answers=[defender_pb2.Answer(text="done")])
 
 
