@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-import psutil
 import pytest
 from pydantic import BaseModel
 
@@ -22,7 +23,7 @@ from sparring.ops.supervisor import Patience, RestartConfig, Server, keep
 from sparring.serving.addresses import Addresses
 from sparring.serving.config import ServingConfig
 
-QUICK = RestartConfig(most=2, first_seconds=0.01, healthy_seconds=60, start_seconds=20, stop_seconds=0.5)
+QUICK = RestartConfig(most=2, first_seconds=0.01, healthy_seconds=600, start_seconds=250, stop_seconds=0.5)
 
 
 def command(tmp_path: Path, source: str, *arguments: str) -> Command:
@@ -31,37 +32,51 @@ def command(tmp_path: Path, source: str, *arguments: str) -> Command:
     return Command("worker", (sys.executable, str(script), *arguments), {}, tmp_path / "worker.log")
 
 
-def gone(pid: int, seconds: float = 10) -> bool:
-    """Whether the process ends in time; a zombie has ended."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.02)
-    return False
+@dataclass
+class Wire:
+    """A named pipe that children speak into, and that ends with the last of those who hold it.
+
+    `own` is an end that the test holds, so that it does not end between two children."""
+
+    path: Path
+    heard: asyncio.StreamReader
+    own: IO[str]
+
+    async def pid(self) -> int:
+        """What the next child tells."""
+        return int(await self.heard.readline())
+
+    async def ended(self) -> None:
+        """Wait for the death of all."""
+        self.own.close()
+        assert await self.heard.read() == b""
 
 
-def test_grandchildren_die_with_a_killed_parent(tmp_path: Path) -> None:
+@pytest.fixture
+async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
+    path, heard = tmp_path / "wire", asyncio.StreamReader()
+    os.mkfifo(path)
+    end = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    with path.open("w") as own:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(heard), end)
+        yield Wire(path, heard, own)
+    transport.close()
+
+
+def test_grandchildren_die_with_a_killed_parent() -> None:
     """Conductor, agent, worker: SIGKILL of the first takes down the others, as with torchrun between."""
-    pids = tmp_path / "pids"
-    worker = f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}} '); time.sleep(600)"
+    tell = "print('alive', flush=True)"
+    worker = f"import time; {tell}; time.sleep(600)"
     guarded = [*python("sparring.ops.guard"), sys.executable]
-    agent = (
-        f"import os, subprocess; open({str(pids)!r}, 'a').write(f'{{os.getpid()}} '); "
-        f"subprocess.run({[*guarded, '-c', worker]!r}, start_new_session=True)"
-    )
+    agent = f"import subprocess; {tell}; subprocess.run({[*guarded, '-c', worker]!r}, start_new_session=True)"
     conductor = f"import subprocess; subprocess.run({[*guarded, '-c', agent]!r}, start_new_session=True)"
-    parent = subprocess.Popen([sys.executable, "-c", conductor])
-    limit = time.monotonic() + 30
-    while not (pids.exists() and len(pids.read_text().split()) == 2):
-        assert time.monotonic() < limit, "the children did not start"
-        time.sleep(0.02)
-    parent.kill()
-    parent.wait()
-    assert all(gone(int(pid)) for pid in pids.read_text().split())
+    with subprocess.Popen([sys.executable, "-c", conductor], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == ["alive\n", "alive\n"]
+        parent.kill()
+        # The pipe ends with the last of those who have it open.
+        assert parent.stdout.read() == ""
 
 
 async def test_a_launched_rank_has_its_own_log(tmp_path: Path) -> None:
@@ -103,21 +118,20 @@ async def test_misuse_is_not_tried_again(tmp_path: Path) -> None:
     assert (tmp_path / "worker.log").read_text().count("no such key") == 1
 
 
-async def test_cancelling_stops_a_deaf_process(tmp_path: Path) -> None:
+async def test_cancelling_stops_a_deaf_process(tmp_path: Path, wire: Wire) -> None:
     source = """
-        import os, pathlib, signal, sys, time
+        import os, signal, sys, time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+        wire = open(sys.argv[1], "w")
+        print(os.getpid(), file=wire, flush=True)
         time.sleep(600)
     """
-    pid_file = tmp_path / "pid"
-    task = asyncio.create_task(keep(command(tmp_path, source, str(pid_file)), QUICK))
-    while not (pid_file.exists() and pid_file.read_text()):
-        await asyncio.sleep(0.01)
+    task = asyncio.create_task(keep(command(tmp_path, source, str(wire.path)), QUICK))
+    await wire.pid()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert gone(int(pid_file.read_text()))
+    await wire.ended()
 
 
 async def test_a_child_tells_its_signal(tmp_path: Path) -> None:
@@ -139,6 +153,7 @@ class EchoConfig(BaseModel):
 
 ECHO = """
     import json, os, pathlib, socket, sys, time
+    print(os.getpid(), file=open(sys.argv[2], "w"), flush=True)
     config = json.loads(pathlib.Path(sys.argv[1]).read_text())["serving"]
     sockets = [socket.create_server(("127.0.0.1", config[name])) for name in ("port", "health_port", "metrics_port")]
     names = ("grpc", "health", "metrics")
@@ -146,21 +161,20 @@ ECHO = """
     partial = pathlib.Path(config["address_file"] + ".new")
     partial.write_text(json.dumps(addresses))
     partial.replace(config["address_file"])
-    pathlib.Path(sys.argv[1] + f".{os.getpid()}.pid").touch()
     time.sleep(600)
 """
 
 
-async def test_a_server_comes_back_on_its_ports(tmp_path: Path) -> None:
+async def test_a_server_comes_back_on_its_ports(tmp_path: Path, wire: Wire) -> None:
     ready: asyncio.Queue[Addresses] = asyncio.Queue()
     config_file = tmp_path / "echo.json"
     config = EchoConfig(serving=ServingConfig(address_file=str(tmp_path / "address.json")))
-    server = Server(command(tmp_path, ECHO, str(config_file)), config, config_file, QUICK, ready.put)
+    echo = command(tmp_path, ECHO, str(config_file), str(wire.path))
+    server = Server(echo, config, config_file, QUICK, ready.put)
     task = asyncio.create_task(server.keep())
-    first = await asyncio.wait_for(ready.get(), 20)
-    (mark,) = tmp_path.glob("*.pid")
-    os.kill(int(mark.name.split(".")[-2]), signal.SIGKILL)
-    second = await asyncio.wait_for(ready.get(), 20)
+    first = await ready.get()
+    os.kill(await wire.pid(), signal.SIGKILL)
+    second = await ready.get()
     task.cancel()
     await asyncio.wait([task])
     assert first == second == await server.addresses()
@@ -177,14 +191,24 @@ async def test_a_server_is_never_done(tmp_path: Path) -> None:
     assert (tmp_path / "lives").read_text() == "x" * (QUICK.most + 1)
 
 
-async def test_a_server_that_never_listens_is_named(tmp_path: Path) -> None:
+async def test_a_server_that_never_listens_is_named(
+    tmp_path: Path, wire: Wire, advance: Callable[[float], None]
+) -> None:
     config_file = tmp_path / "mute.json"
     config = EchoConfig(serving=ServingConfig(address_file=str(tmp_path / "address.json")))
-    hasty = QUICK.model_copy(update={"start_seconds": 0.3})
 
     async def never(addresses: Addresses) -> None:
         raise AssertionError(addresses)
 
-    mute = command(tmp_path, "import time; print('still loading', flush=True); time.sleep(600)")
-    with pytest.raises(ProcessFailed, match=r"(?s)worker does not listen.*still loading"):
-        await Server(mute, config, config_file, hasty, never).keep()
+    source = """
+        import os, sys, time
+        print("still loading", flush=True)
+        print(os.getpid(), file=open(sys.argv[1], "w"), flush=True)
+        time.sleep(600)
+    """
+    mute = command(tmp_path, source, str(wire.path))
+    task = asyncio.create_task(Server(mute, config, config_file, QUICK, never).keep())
+    await wire.pid()
+    advance(QUICK.start_seconds)
+    with pytest.raises(ProcessFailed, match=r"(?s)worker does not listen after 250 s.*still loading"):
+        await task

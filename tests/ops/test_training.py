@@ -193,7 +193,7 @@ class Stage:
     learner: Server
 
     async def run(self) -> None:
-        await asyncio.wait_for(Training(self.house, STARTED, {BASE, OPPONENT}).run(), 60)
+        await Training(self.house, STARTED, {BASE, OPPONENT}).run()
 
 
 def stage(tmp_path: Path, script: Callable[[int], str], *settings: str) -> Stage:
