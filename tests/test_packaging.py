@@ -183,7 +183,8 @@ def test_the_wheel_holds_presets_templates_and_small_weights(wheel):
 def test_the_command_and_the_attacks_are_entry_points():
     assert PROJECT["scripts"] == {"sparring": "sparring.ops.cli:main"}
     attacks = {entry.name: entry.load() for entry in metadata.entry_points(group="sparring.attacks")}
-    assert {"composite", "recolour", "noise"} <= attacks.keys()
+    assert {"add", "remove", "replace", "recolour"} <= attacks.keys()
+    assert {"crop", "shift", "noise", "jpeg", "blur", "photometric"} <= attacks.keys()
     assert all(map(callable, attacks.values()))
 
 

@@ -215,7 +215,7 @@ async def test_a_revision_that_is_not_loaded_is_refused_and_those_that_are_named
 async def test_procedural_edits_follow_from_the_seed_and_keep_off_targets(launch, request_attack, picture):
     target = sample_pb2.Target(name="a cat", box=sample_pb2.Box(x=0, y=0, width=16, height=24))
     async with launch() as running:
-        request = request_attack("composite", 4, 2**64 - 1, 4, targets=[target])
+        request = request_attack("add", 4, 2**64 - 1, 4, targets=[target])
         edits = [response.edit for response in await running.edit(request)]
     assert [edit.index for edit in edits] == [0, 1, 2]
     assert edits[0].image == edits[2].image != edits[1].image

@@ -75,6 +75,18 @@ def free_corners(rows: int, columns: int, height: int, width: int, targets: Sequ
     return free
 
 
+def apart(place: Place, targets: Sequence[Target]) -> NDArray[np.bool_]:
+    """Which pixels of a place keep their distance from the targets: bool [place.height, place.width]."""
+    far = np.ones((place.height, place.width), dtype=bool)
+    for target in targets:
+        box = target.box
+        far[
+            _inside(np.floor(box.y - MARGIN) - place.top) : _inside(np.ceil(box.y + box.height + MARGIN) - place.top),
+            _inside(np.floor(box.x - MARGIN) - place.left) : _inside(np.ceil(box.x + box.width + MARGIN) - place.left),
+        ] = False
+    return far
+
+
 def _draw(free: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
     """Row and column of one of the true elements; a large photograph has millions, so they are not listed."""
     until = free.sum(axis=1).cumsum()
@@ -82,6 +94,11 @@ def _draw(free: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
     row = int(np.searchsorted(until, chosen, side="right"))
     earlier = int(until[row - 1]) if row else 0
     return row, int(np.flatnonzero(free[row])[chosen - earlier])
+
+
+def _inside(edge: float) -> int:
+    """An edge of a box as an index into a place, whose first row or column has 0."""
+    return max(0, int(edge))
 
 
 def _before(edge: float) -> int:
