@@ -70,11 +70,11 @@ class Table:
         with self._path.open("rb") as file:
             file.seek(self._body if start is None else start)
             lines = Lines(file, self._longest)
-            parser = self._parser(lines)
             while True:
                 begin = lines.position
                 try:
-                    cells = next(parser)
+                    # A parser holds its largest cell for good, so each row has its own.
+                    cells = next(self._parser(lines))
                 except StopIteration:
                     return
                 except (csv.Error, ValueError) as error:
