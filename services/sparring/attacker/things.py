@@ -36,8 +36,10 @@ SOLID = 0.4
 """Least part of its bounding box that a thing fills; the rims of things are segments too."""
 RING = 3
 """Width of what is around a thing, reduced pixels."""
-CONTRAST = 8.0
-"""Least distance (CIE76) of a thing's mean colour from the one around it, in excess of how far the latter spreads."""
+CONTRAST = 4.0
+"""Least distance (CIE76) of a thing's mean colour from the one around it, in excess of how far the latter spreads ..."""
+RIVAL = 1 / 3
+"""... and least part of what the most striking thing has of it."""
 BEST = 6
 """How many of an image's things one is drawn from."""
 
@@ -146,7 +148,8 @@ def _standing_out(pixels: bytes, allowed: bytes, shape: tuple[int, int], grain: 
     lab = rgb2lab(image)
     found = [(_contrast(lab, outline), outline) for outline in _outlines(labels) if free[outline].all()]
     found.sort(key=lambda each: -each[0])
-    return [outline for contrast, outline in found if contrast > CONTRAST]
+    most = found[0][0] if found else 0.0
+    return [outline for contrast, outline in found if contrast > max(CONTRAST, RIVAL * most)]
 
 
 def _free(shape: tuple[int, int], down: float, across: float, targets: Sequence[Target]) -> Mask:
