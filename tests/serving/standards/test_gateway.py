@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from sparring.serving.logs import configure
 
 INFER = {"grpc_type": "unary", "grpc_service": "rest.v2", "grpc_method": "infer"}
 PATH = "/v2/models/parrot/infer"
+JSON = {"content-type": "application/json"}
 
 
 async def settled(speaking, count: int) -> None:
@@ -181,3 +183,11 @@ async def test_headers_that_are_no_text_do_no_harm(speak):
     async with speak() as speaking:
         request = httpx.Request("GET", f"{speaking.url}/v2/models", headers=[(b"x", b"\xff\xfe")])
         assert (await speaking.http.send(request)).status_code == 200
+
+
+async def test_half_a_character_is_refused_wherever_it_stands(speak):
+    tensor = {"name": "say", "datatype": "BYTES", "shape": [1], "data": ["hello"]}
+    half = {"name": "\ud800"}
+    async with speak() as speaking:
+        for body in ({"inputs": [tensor], "id": "\ud800"}, {"inputs": [{**tensor, **half}]}):
+            assert (await speaking.http.post(PATH, content=json.dumps(body), headers=JSON)).status_code == 400

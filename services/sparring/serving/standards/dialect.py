@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Response
 
 from sparring.serving.statuses import Fault
 
@@ -46,9 +46,10 @@ class Dialect:
     body: Callable[[Fault], Mapping[str, Any]]
     router: APIRouter | None = None
 
-    def tell(self, fault: Fault) -> JSONResponse:
-        """The response that says so."""
-        return JSONResponse(self.body(fault), http_status(fault), dict(_headers(fault)))
+    def tell(self, fault: Fault) -> Response:
+        """The response that says so; in ASCII, because it may quote what no other encoding holds."""
+        body = json.dumps(self.body(fault))
+        return Response(body, http_status(fault), dict(_headers(fault)), media_type="application/json")
 
 
 OPEN_INFERENCE = Dialect("rest.v2", "/v2", lambda fault: {"error": fault.message})

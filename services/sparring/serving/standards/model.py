@@ -21,7 +21,7 @@ from sparring.serving.errors import InvalidRequest
 from sparring.serving.reconciler import Reconciler
 from sparring.serving.standards.inputs import Inputs, Tensor
 from sparring.serving.standards.outputs import Given, to_response, wanted
-from sparring.serving.statuses import Rules, describe
+from sparring.serving.statuses import RULES, Rules, describe
 
 
 class StandardModel(kserve.Model):
@@ -106,7 +106,7 @@ def renamed(rules: Rules, field: Callable[[str], str]) -> Iterator[None]:
     """Tell about bad input by the names of the standard that the caller speaks.
 
     Args:
-        rules: of the room.
+        rules: statuses of the room's own exceptions.
         field: from a path of our contract to one of the standard.
 
     Raises:
@@ -115,7 +115,7 @@ def renamed(rules: Rules, field: Callable[[str], str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever it is, it goes on from here
-        violations = describe(error, rules).violations
-        if not violations:
+        violations = describe(error, {**RULES, **rules}).violations
+        if not any(one.field for one in violations):
             raise
         raise InvalidRequest([replace(one, field=field(one.field)) for one in violations]) from error

@@ -25,8 +25,10 @@ RULES: Rules = {
     ModelNotFound: Rule(grpc.StatusCode.NOT_FOUND),
     ModelNotReady: Rule(grpc.StatusCode.UNAVAILABLE),
     ServerNotReady: Rule(grpc.StatusCode.UNAVAILABLE),
+    # JSON can hold half of a character (`"\ud800"`), and nothing that we say does.
+    UnicodeEncodeError: Rule(grpc.StatusCode.INVALID_ARGUMENT),
 }
-"""How KServe's exceptions are told."""
+"""How KServe's exceptions are told, and what comes of its taking any JSON."""
 
 
 class Standards:
