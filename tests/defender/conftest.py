@@ -15,12 +15,13 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from sparring.defender.service import RULES, Answers, DefenderService, gather
+from sparring.defender.service import RULES, Answers, DefenderService, gather, spoken
 from sparring.ledgers.manifest import Draft
 from sparring.ledgers.weights import WeightsLedger
 from sparring.policies.config import AnswerSampling
 from sparring.policies.policy import Ask, Reply
 from sparring.samples.images import encode_png
+from sparring.serving.addresses import Addresses
 from sparring.serving.config import QueueConfig, ServingConfig, WeightsConfig
 from sparring.serving.logs import configure
 from sparring.serving.queue_metrics import QueueMetrics
@@ -71,8 +72,14 @@ class Running:
 
     policy: Answers
     registry: CollectorRegistry
+    addresses: Addresses
+    reconciler: Reconciler
     stub: defender_pb2_grpc.DefenderStub
     weights: weights_pb2_grpc.WeightsStub
+
+    @property
+    def rest(self) -> str:
+        return f"http://{self.addresses.rest}"
 
     async def waiting(self, answers: int) -> None:
         """Return when so many answers wait."""
@@ -105,15 +112,22 @@ def publish(ledger: WeightsLedger, tmp_path: Path) -> Callable[[int], Pin]:
 
 @pytest.fixture
 def launch(ledger: WeightsLedger) -> Launch:
-    """`async with launch(policy, **queue settings) as running`. Without a policy it is an `Echo` at work."""
+    """`async with launch(policy, serving, **queue settings) as running`. Without a policy it is an `Echo` at work.
+
+    `serving` has settings of the server, and `serve_base` for whether it is ready from the start.
+    """
 
     @asynccontextmanager
-    async def start(policy: Answers | None = None, **queue: float) -> AsyncIterator[Running]:
+    async def start(
+        policy: Answers | None = None, serving: dict[str, object] | None = None, **queue: float
+    ) -> AsyncIterator[Running]:
         if policy is None:
             policy = Echo()
             policy.gate.set()
-        config = ServingConfig(drain_seconds=5, max_pixels=64 * 64, max_image_bytes=10_000)
-        weights, sizes = WeightsConfig(serve_base=True), QueueConfig(**{"wait_seconds": 0, **queue})
+        settings = {"serve_base": True, "drain_seconds": 5, "max_pixels": 64 * 64, "max_image_bytes": 10_000}
+        settings |= serving or {}
+        weights = WeightsConfig(serve_base=settings.pop("serve_base"))
+        config, sizes = ServingConfig(**settings), QueueConfig(**{"wait_seconds": 0, **queue})
         registry = CollectorRegistry()
         async with (
             Reconciler(ledger, policy, "defender", weights, registry) as reconciler,
@@ -124,11 +138,18 @@ def launch(ledger: WeightsLedger) -> Launch:
                 defender_pb2.DESCRIPTOR.services_by_name["Defender"],
                 lambda server: defender_pb2_grpc.add_DefenderServicer_to_server(servicer, server),
             )
-            runner = Runner(config, [service], registry=registry, reconciler=reconciler, rules=RULES)
+            runner = Runner(
+                config,
+                [service],
+                registry=registry,
+                reconciler=reconciler,
+                rules=RULES,
+                standards=spoken(config, servicer, reconciler),
+            )
             addresses = await runner.start()
             async with grpc.aio.insecure_channel(addresses.grpc) as channel:
                 stubs = defender_pb2_grpc.DefenderStub(channel), weights_pb2_grpc.WeightsStub(channel)
-                yield Running(policy, registry, *stubs)
+                yield Running(policy, registry, addresses, reconciler, *stubs)
             await runner.drain()
 
     return start

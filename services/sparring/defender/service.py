@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
@@ -27,6 +27,9 @@ from sparring.serving.tensors import to_proto
 from sparring.serving.weights import to_revision
 from sparring.v1 import defender_pb2
 from sparring.v1.defender_pb2_grpc import DefenderServicer, add_DefenderServicer_to_server
+
+if TYPE_CHECKING:
+    from sparring.serving.standards.standards import Standards
 
 RULES: Rules = {BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image")}
 """How this room's exceptions are told."""
@@ -75,7 +78,22 @@ async def serve_policy(policy: Answers, config: DefenderConfig) -> None:
             defender_pb2.DESCRIPTOR.services_by_name["Defender"],
             lambda server: add_DefenderServicer_to_server(servicer, server),
         )
-        await serve(config.serving, [defender], registry=registry, reconciler=reconciler, rules=RULES)
+        standards = spoken(config.serving, servicer, reconciler)
+        await serve(
+            config.serving, [defender], registry=registry, reconciler=reconciler, rules=RULES, standards=standards
+        )
+
+
+def spoken(config: ServingConfig, servicer: DefenderService, reconciler: Reconciler) -> Standards | None:
+    """What `servicer` says to callers who speak a standard, if `config` wants any spoken."""
+    if not config.speaks_standards:
+        return None
+    from sparring.defender.chat import chat
+    from sparring.defender.open_inference import DefenderModel
+    from sparring.serving.standards.standards import Standards
+
+    model = DefenderModel(servicer.answer, reconciler, RULES)
+    return Standards(model, [chat(model, servicer.answer, RULES)])
 
 
 class DefenderService(DefenderServicer):
@@ -87,6 +105,10 @@ class DefenderService(DefenderServicer):
     async def Answer(  # noqa: N802  # gRPC's name
         self, request: defender_pb2.AnswerRequest, context: Context
     ) -> defender_pb2.AnswerResponse:
+        return await self.answer(request)
+
+    async def answer(self, request: defender_pb2.AnswerRequest) -> defender_pb2.AnswerResponse:
+        """Answer a valid request, whatever protocol it came by."""
         config = self._config
         pixels = await asyncio.to_thread(
             decode, request.image, max_pixels=config.max_pixels, max_bytes=config.max_image_bytes
