@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
@@ -18,6 +20,7 @@ from sparring.ledgers.weights import WeightsLedger
 from sparring.policies.policy import Edited, Order
 from sparring.samples.images import BadImage, decode, encode_png
 from sparring.serving.batching import Batcher
+from sparring.serving.config import ServingConfig
 from sparring.serving.deadlines import deadline
 from sparring.serving.interceptor import Context
 from sparring.serving.metrics import new_registry
@@ -28,6 +31,9 @@ from sparring.serving.statuses import Rule, Rules
 from sparring.v1 import attacker_pb2
 from sparring.v1.attacker_pb2_grpc import AttackerServicer, add_AttackerServicer_to_server
 
+if TYPE_CHECKING:
+    from sparring.serving.standards.standards import Standards
+
 RULES: Rules = {
     BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image"),
     UnknownAttack: Rule(grpc.StatusCode.INVALID_ARGUMENT, "procedural.name"),
@@ -35,7 +41,7 @@ RULES: Rules = {
 }
 """How this room's exceptions are told."""
 
-Replies = AsyncIterator[attacker_pb2.EditResponse]
+Replies = AsyncGenerator[attacker_pb2.EditResponse, None]
 
 
 async def serve_policy(policy: Edits, config: AttackerConfig) -> None:
@@ -50,7 +56,20 @@ async def serve_policy(policy: Edits, config: AttackerConfig) -> None:
             attacker_pb2.DESCRIPTOR.services_by_name["Attacker"],
             lambda server: add_AttackerServicer_to_server(servicer, server),
         )
-        await serve(config.serving, [attacker], registry=registry, reconciler=reconciler, rules=RULES)
+        standards = spoken(config.serving, servicer, reconciler)
+        await serve(
+            config.serving, [attacker], registry=registry, reconciler=reconciler, rules=RULES, standards=standards
+        )
+
+
+def spoken(config: ServingConfig, servicer: AttackerService, reconciler: Reconciler) -> Standards | None:
+    """What `servicer` says to callers who speak a standard, if `config` wants any spoken."""
+    if not config.speaks_standards:
+        return None
+    from sparring.attacker.open_inference import AttackerModel
+    from sparring.serving.standards.standards import Standards
+
+    return Standards(AttackerModel(servicer.edit, reconciler, RULES, config.max_message_bytes))
 
 
 class AttackerService(AttackerServicer):
@@ -65,6 +84,12 @@ class AttackerService(AttackerServicer):
         self._controls = Controls(config.controls_bytes)
 
     async def Edit(self, request: attacker_pb2.EditRequest, context: Context) -> Replies:  # noqa: N802  # gRPC's name
+        async with aclosing(self.edit(request)) as replies:
+            async for reply in replies:
+                yield reply
+
+    async def edit(self, request: attacker_pb2.EditRequest) -> Replies:
+        """Make the edits of a valid request, whatever protocol it came by."""
         serving = self._config.serving
         image = await asyncio.to_thread(
             decode, request.image, max_pixels=serving.max_pixels, max_bytes=serving.max_image_bytes
