@@ -3,14 +3,17 @@
     python benchmarks/serving.py [--calls 400] [--answers 4]
 
 Each row is measured in the same run: the small defender called directly, the same through gRPC by one and by many
-callers, and a policy that does nothing through gRPC, which leaves the price of the server alone. Processor time is of
-the process that serves (for the first row, of the one that calls), all its threads together.
+callers, and a policy that does nothing, which leaves the price of the server alone: through our contract, and through
+each standard that is spoken beside it. Processor time is of the process that serves (for the first row, of the one that
+calls), all its threads together.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import itertools
 import tempfile
 import time
 import urllib.request
@@ -20,6 +23,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
@@ -34,10 +38,14 @@ from sparring.serving.config import ServingConfig, WeightsConfig
 from sparring.v1 import defender_pb2
 from sparring.v1.defender_pb2_grpc import DefenderStub
 
+if TYPE_CHECKING:
+    from kserve import InferRequest
+
 SMALL = str(files("sparring.ops") / "small" / "defender")
 SAMPLING = AnswerSampling(temperature=1.0, max_tokens=24)
 SCENES = 32
-HEADING = f"{'':34}{'calls/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms/call':>13}"
+STANDARDS = {"open_inference": True, "rest_port": 0}
+HEADING = f"{'':46}{'calls/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU ms/call':>13}"
 
 
 class Idle:
@@ -68,7 +76,7 @@ class Row:
     def __str__(self) -> str:
         p50, p99 = np.percentile(self.calls, [50, 99]) * 1000
         count = len(self.calls)
-        return f"{self.name:34}{count / self.wall:9.1f}{p50:9.2f}{p99:9.2f}{self.cpu / count * 1000:13.2f}"
+        return f"{self.name:46}{count / self.wall:9.1f}{p50:9.2f}{p99:9.2f}{self.cpu / count * 1000:13.2f}"
 
 
 async def measure(
@@ -105,7 +113,7 @@ async def server(idle: bool) -> AsyncIterator[Addresses]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "addresses.json"
         config = DefenderConfig(
-            serving=ServingConfig(address_file=str(file), log_level="warning"),
+            serving=ServingConfig(address_file=str(file), log_level="warning", **(STANDARDS if idle else {})),
             weights=WeightsConfig(serve_base=True),
             mllm=MllmConfig(base=SMALL),
         )
@@ -147,6 +155,56 @@ async def through_grpc(name: str, images: Sequence[bytes], options: argparse.Nam
             print(row, flush=True)
 
 
+async def through_standards(images: Sequence[bytes], options: argparse.Namespace) -> None:
+    import httpx
+    from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+
+    inferences = [inference(image, options.answers) for image in images]
+    texts = [inference(image, options.answers, as_text=True).to_rest()[0] for image in images]
+    bodies = [inference.to_rest() for inference in inferences]
+    chats = [chat(image, options.answers) for image in images]
+    messages = [inference.to_grpc() for inference in inferences]
+    url = "/v2/models/defender/infer"
+    async with (
+        server(idle=True) as addresses,
+        grpc.aio.insecure_channel(addresses.grpc) as channel,
+        httpx.AsyncClient(base_url=f"http://{addresses.rest}", timeout=None) as http,
+    ):
+        stub = GRPCInferenceServiceStub(channel)
+
+        def binary(index: int) -> Awaitable[object]:
+            body, length = bodies[index % SCENES]
+            return http.post(url, content=body, headers={"inference-header-content-length": str(length)})
+
+        calls: dict[str, Callable[[int], Awaitable[object]]] = {
+            "OIP, gRPC": lambda i: stub.ModelInfer(messages[i % SCENES]),
+            "OIP, HTTP, JSON": lambda i: http.post(url, json=texts[i % SCENES]),
+            "OIP, HTTP, binary": binary,
+            "chat completions": lambda i: http.post("/openai/v1/chat/completions", json=chats[i % SCENES]),
+        }
+        for (name, call), callers in itertools.product(calls.items(), (1, 16)):
+            title = f"idle policy, {name}, {callers} at once"
+            print(await measure(title, call, lambda: cpu_of(addresses), options.calls, callers), flush=True)
+
+
+def inference(image: bytes, answers: int, *, as_text: bool = False) -> InferRequest:
+    from kserve import InferInput, InferRequest
+
+    tensors = [InferInput("image", [1], "BYTES"), InferInput("prompt", [1], "BYTES", ["where?"])]
+    if as_text:
+        tensors[0].data = [base64.b64encode(image).decode()]
+    else:
+        for tensor, content in zip(tensors, (image, b"where?"), strict=True):
+            tensor.set_data_from_numpy(np.array([content], dtype=object))
+    return InferRequest("defender", tensors, parameters={"count": answers})
+
+
+def chat(image: bytes, answers: int) -> dict[str, object]:
+    url = f"data:image/png;base64,{base64.b64encode(image).decode()}"
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "where?"}]
+    return {"model": "defender", "messages": [{"role": "user", "content": content}], "n": answers, "seed": 1}
+
+
 async def direct(images: Sequence[bytes], options: argparse.Namespace) -> None:
     import torch
 
@@ -172,6 +230,7 @@ async def main() -> None:
     await direct(images, options)
     await through_grpc("small defender, gRPC", images, options, idle=False)
     await through_grpc("idle policy, gRPC", images, options, idle=True)
+    await through_standards(images, options)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ class Runner:
         rules: Rules | None = None,
         standards: Standards | None = None,
     ) -> None:
+        if config.speaks_standards and standards is None:
+            raise ValueError("this service speaks no standards: unset serving.open_inference and serving.rest_port")
         self._credentials = credentials(config.tls) if config.tls else None
         weights = [_weights(reconciler)] if reconciler else []
         spoken = [standards.open_inference()] if standards and config.open_inference else []

@@ -12,6 +12,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+from prometheus_client import CollectorRegistry
+
+from sparring.serving.config import ServingConfig
+from sparring.serving.runner import Runner
 
 OIP = "inference.GRPCInferenceService"
 
@@ -154,6 +158,12 @@ async def test_each_can_be_had_without_the_other(speak, say):
     async with speak(open_inference=False) as speaking:
         assert (await speaking.post("hello")).status_code == 200
         assert await code(speaking.grpc.infer(say("hello"))) is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("setting", [{"open_inference": True}, {"rest_port": 0}])
+def test_a_service_that_speaks_no_standards_says_so(setting):
+    with pytest.raises(ValueError, match=r"serving\.rest_port"):
+        Runner(ServingConfig(**setting), [], registry=CollectorRegistry())
 
 
 async def test_a_transport_error_is_kserves_own(speak, say):

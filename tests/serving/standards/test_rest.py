@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import ssl
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from sparring.serving.config import Tls
+from sparring.serving.standards.rest import listen
 from tests.certificates import Certificate, issue
 
 
@@ -114,6 +116,15 @@ async def test_a_request_that_does_not_end_is_cut_off_after_the_time_to_drain(sp
         await speaking.runner.drain()
         await speaking.parrot.cancelled.wait()
         assert (await waiting).status_code == 503
+
+
+def test_responses_do_not_wait_for_more():
+    with (
+        listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as one,
+    ):
+        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_signals_are_left_to_the_runner(speak):
