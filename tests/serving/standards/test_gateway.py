@@ -64,7 +64,8 @@ async def test_probes_are_no_traffic_and_need_no_token(speak):
                 assert (await speaking.http.get(path)).status_code == 200
             speaking.parrot.release.set()
             await waiting
-    assert [line["method"] for line in logs if line["event"] == "call"] == ["/rest.v2/infer"]
+    lines = [(line["method"], line["caller"]) for line in logs if line["event"] == "call"]
+    assert lines == [("/rest.v2/infer", "referee")]
 
 
 @pytest.mark.parametrize(
