@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -11,18 +13,34 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import torch
+from diffusers import AutoencoderKLQwenImage, FlowMatchEulerDiscreteScheduler, QwenImageTransformer2DModel
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional
+from transformers import AutoModelForImageTextToText
 
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.ledgers.journal import CampaignFinished, Journal
 from sparring.ledgers.manifest import Manifest
+from sparring.ledgers.records import Purpose
 from sparring.ledgers.revision import ROLES, Role
 from sparring.ledgers.weights import WeightsLedger
+from sparring.ops.config import NOISELESS
+from sparring.policies.conditions import Condition
+from sparring.policies.config import EditorConfig
+from sparring.policies.editor import Editor
+from sparring.policies.policy import Order
+from sparring.policies.processor import open_processor
 
 CAMPAIGN = "test"
+EDITOR = Path(str(files("sparring.ops") / "small" / "editor"))
 # The attacker is trained on one rank without ZeRO, the defender on two with ZeRO-2.
 SETTINGS = (
     "attacker.phase.steps=3",
@@ -102,6 +120,8 @@ def test_a_campaign_survives_the_death_of_every_process(tmp_path: Path) -> None:
     for role in ROLES:
         check_lineage(run, role)
     check_results(run)
+    check_defender_opens(run, tmp_path / "cache")
+    check_attacker_opens(run, tmp_path / "cache")
 
 
 def check_ledger(run: Path, acknowledged: set[str]) -> None:
@@ -154,3 +174,70 @@ def check_results(run: Path) -> None:
     assert found["peak_pss_bytes"] > 0
     (report,) = run.rglob("report.html")
     assert "http://" not in report.read_text().replace("http://www.w3.org", "")
+
+
+def check_defender_opens(run: Path, cache: Path) -> None:
+    """Plain transformers give the answers that the service gave."""
+    newest, ledger = revisions(run, "defender")[-1].name, EpisodeLedger(run)
+    folder = WeightsLedger(run).fetch(newest, None, cache)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    processor = open_processor(folder, min_pixels=1, max_pixels=2**20)
+    played = [episode for episode in ledger.scan(purpose=Purpose.EVALUATE, defender=newest) if not episode.edit_id]
+    samples = ledger.get_samples(episode.sample_id for episode in played)
+    assert len(played) >= 12
+    for episode in played:
+        turn = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": episode.prompt}]}]
+        text = processor.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        image = Image.open(io.BytesIO(samples[episode.sample_id].image))
+        inputs = processor(images=[image], text=[text], return_tensors="pt")
+        answer = model.generate(**inputs, do_sample=False, max_new_tokens=24)[:, inputs["input_ids"].shape[1] :]
+        assert processor.batch_decode(answer, skip_special_tokens=True) == [episode.answers[0].text]
+
+
+def check_attacker_opens(run: Path, cache: Path) -> None:
+    """Plain diffusers make the edits of the suite that the service made."""
+    newest, ledger = revisions(run, "attacker")[-1].name, EpisodeLedger(run)
+    transformer = QwenImageTransformer2DModel.from_pretrained(WeightsLedger(run).fetch(newest, None, cache))
+    vae = AutoencoderKLQwenImage.from_pretrained(EDITOR / "vae")
+    conditioner = Editor(EditorConfig(base=str(EDITOR))).conditioner
+    played = [episode for episode in ledger.scan(purpose=Purpose.EVALUATE) if episode.attacker == newest]
+    edits = ledger.get_edits(episode.edit_id for episode in played if episode.edit_id)
+    samples = ledger.get_samples(edit.sample_id for edit in edits.values())
+    assert len(edits) >= 12
+    for edit in edits.values():
+        original = np.asarray(Image.open(io.BytesIO(samples[edit.sample_id].image)))
+        (condition,) = conditioner.encode([Order(original, edit.instruction, edit.seed)])
+        made = plain_decode(vae, plain_flow(transformer, condition, edit.seed))
+        assert np.abs(np.asarray(Image.open(io.BytesIO(edit.image))) - made).max() <= 1
+
+
+@torch.no_grad()
+def plain_flow(transformer: QwenImageTransformer2DModel, condition: Condition, seed: int) -> torch.Tensor:
+    """From the seed's noise along the velocity by diffusers' own Euler steps: packed latents [1, tokens, channels]."""
+    scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(EDITOR / "scheduler")
+    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / NOISELESS.steps, NOISELESS.steps).tolist())
+    x = torch.randn(1, *condition.original.shape, generator=torch.Generator().manual_seed(seed))
+    for timestep in scheduler.timesteps:
+        v = transformer(
+            hidden_states=torch.cat([x, condition.original[None]], dim=1),
+            timestep=timestep[None] / 1000,
+            encoder_hidden_states=condition.text[None],
+            encoder_hidden_states_mask=torch.ones(1, len(condition.text), dtype=torch.long),
+            img_shapes=[[(1, *condition.grid)] * 2],
+            return_dict=False,
+        )[0][:, : x.shape[1]]
+        x = scheduler.step(v, timestep, x, return_dict=False)[0]
+    return x
+
+
+@torch.no_grad()
+def plain_decode(vae: AutoencoderKLQwenImage, final: torch.Tensor) -> NDArray[np.float32]:
+    """Packed latents [1, tokens, channels] of a square image to its pixels, 0 to 255."""
+    side = math.isqrt(final.shape[1])
+    packed = final.transpose(1, 2).unflatten(2, (side, side))
+    shape = (1, -1, 1, 1)
+    mean, std = (torch.tensor(value).view(shape) for value in (vae.config.latents_mean, vae.config.latents_std))
+    latents = functional.pixel_shuffle(packed, 2) * std + mean
+    folded = vae.decode(latents[:, :, None]).sample[:, :, 0]
+    signal = functional.pixel_shuffle(folded, math.isqrt(vae.config.input_channels // 3))[0].clamp(-1, 1)
+    return ((signal + 1) * 127.5).round().permute(1, 2, 0).numpy()
