@@ -13,7 +13,7 @@ import pytest
 from sparring.client.errors import Refused, refused
 from sparring.ledgers.records import EditId, Kind, Learner, Outcome, Purpose
 from sparring.referee.config import RewardConfig
-from sparring.samples.images import encode_png
+from sparring.samples.images import decode, encode_png
 from sparring.samples.prompt import put, shuffled
 from sparring.samples.sample import Box, Sample, Target
 from sparring.serving.config import ServingConfig
@@ -179,6 +179,25 @@ async def test_procedural_edits_and_corruptions(ring: Open, request_of: Requests
         edit = it.ledger.get_edits([EditId(f"{MATCH}/e0")])[EditId(f"{MATCH}/e0")]
     assert (episode.outcome, episode.attacker) == (Outcome.PLAYED, "procedural:cover")
     assert (edit.kind, edit.instruction, edit.verdict.valid) == (Kind.CORRUPTION, "", True)
+
+
+async def test_what_no_model_made_is_compared_with_the_original(ring: Open, request_of: Requests) -> None:
+    def darkened(response: attacker_pb2.EditResponse) -> bool:
+        if response.WhichOneof("result") == "control":
+            shown = decode(response.control.image, max_pixels=1 << 20, max_bytes=1 << 24)
+            response.control.image = encode_png(shown // 4)
+        return True
+
+    async with ring() as it:
+        it.painter.spoil = darkened
+        learned, procedural = request_of("mark", match="c/p/8"), request_of("mark", match="c/p/9")
+        procedural.fresh.CopyFrom(
+            referee_pb2.FreshEdits(count=1, procedural=attacker_pb2.ProceduralAttack(name="mark"))
+        )
+        await it.play(learned)
+        await it.play(procedural)
+        outcomes = [it.group(match)[-1].outcome for match in ("c/p/8", "c/p/9")]
+    assert outcomes == [Outcome.REJECTED, Outcome.PLAYED]
 
 
 async def test_options_are_put_in_the_recorded_order(ring: Open, request_of: Requests, sample: Sample) -> None:

@@ -67,7 +67,9 @@ class Bench:
         if control.shape != original.shape:
             sizes = [f"{width} x {height}" for height, width, _ in (control.shape, original.shape)]
             raise nonsense("attacker", f"a control of {sizes[0]} pixels for an original of {sizes[1]}")
-        subject = Subject(control, sample.targets)
+        # What no model made has not been through the autoencoder, and is an edit of the original.
+        learned = any(edited.revision for edited in made.edits)
+        subject = Subject(control if learned else original, sample.targets)
         verdicts = [self._verdict(subject, index, edited) for index, edited in enumerate(made.edits)]
         self._metrics.judged(verdicts, time.perf_counter() - began)
         return verdicts

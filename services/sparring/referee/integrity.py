@@ -1,6 +1,7 @@
 """Whether an edit left alone what the question is about.
 
 Everything is compared with the *control*, the original through the editor's autoencoder: its blur is nobody's attack.
+(What no model made has no such blur: there the original stands for the control.)
 A check is a function; it says what it measured and what, if anything, it objects to. More of them join by the entry
 point group `sparring.integrity`. What each one measures and misses: docs/formulas.md.
 """
