@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.linalg import splu
 
 from sparring.attacker.layers import Floats, Layer, Pixels
@@ -74,7 +74,7 @@ def harmonic(pictures: Floats, hole: Mask) -> Floats:
     return np.moveaxis(closed.reshape(*hole.shape, len(pictures), -1), 2, 0)
 
 
-def _laplacian(rows: int, columns: int) -> coo_array:
+def _laplacian(rows: int, columns: int) -> csr_array:
     """Each pixel's number of neighbours less the neighbours: sparse [rows * columns, rows * columns]."""
     index = np.arange(rows * columns).reshape(rows, columns)
     one = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
