@@ -37,7 +37,7 @@ SOLID = 0.4
 RING = 3
 """Width of what is around a thing, reduced pixels."""
 CONTRAST = 4.0
-"""Least distance (CIE76) of a thing's mean colour from the one around it, in excess of how far the latter spreads ..."""
+"""Least distance (CIE76) of a thing's mean colour from the one around, in excess of how far the latter spreads ..."""
 RIVAL = 1 / 3
 """... and least part of what the most striking thing has of it."""
 BEST = 6
