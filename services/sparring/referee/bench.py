@@ -39,14 +39,21 @@ class Bench:
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._examine, sample)
 
-    async def judge(self, sample: Sample, original: Pixels, made: Edits) -> list[Verdict]:
+    async def judge(self, sample: Sample, original: Pixels, made: Edits, *, learned: bool) -> list[Verdict]:
         """What is found in each edit.
+
+        Args:
+            sample: what is asked, and about which objects.
+            original: its image.
+            made: the edits, with their control.
+            learned: whether an editor was asked for them. What no model made has not been through the autoencoder, and
+                is compared with the original.
 
         Raises:
             OpponentError: the attacker's images can't be read, or its control is of another size than the original.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._judge, sample, original, made)
+        return await loop.run_in_executor(self._threads, self._judge, sample, original, made, learned)
 
     def _examine(self, sample: Sample) -> Pixels:
         try:
@@ -61,14 +68,12 @@ class Bench:
                 raise BadBox(f"{sample.source}: target {target.name!r}: {error}") from error
         return pixels
 
-    def _judge(self, sample: Sample, original: Pixels, made: Edits) -> list[Verdict]:
+    def _judge(self, sample: Sample, original: Pixels, made: Edits, learned: bool) -> list[Verdict]:
         began = time.perf_counter()
         control = self._theirs("control", made.control)
         if control.shape != original.shape:
             sizes = [f"{width} x {height}" for height, width, _ in (control.shape, original.shape)]
             raise nonsense("attacker", f"a control of {sizes[0]} pixels for an original of {sizes[1]}")
-        # What no model made has not been through the autoencoder, and is an edit of the original.
-        learned = any(edited.revision for edited in made.edits)
         subject = Subject(control if learned else original, sample.targets)
         verdicts = [self._verdict(subject, index, edited) for index, edited in enumerate(made.edits)]
         self._metrics.judged(verdicts, time.perf_counter() - began)

@@ -24,6 +24,7 @@ from sparring.referee.targets.target import Target
 from sparring.referee.terms import Attack, Original, Recorded, Shown, Terms, View, control_id, images, sampling, told
 from sparring.samples.prompt import Prompt, put, shuffled
 from sparring.samples.sample import Sample
+from sparring.v1 import attacker_pb2
 
 HOPELESS = 0.5
 """Share of wrong answers to the control above which the attacker could only be paid for the defender's own errors."""
@@ -123,7 +124,8 @@ class Table:
         words = np.random.SeedSequence([terms.seed, int(sample.digest[:16], 16)])
         seeds = [int(seed) for seed in words.generate_state(view.count, np.uint32)]
         made = await self.attacker.edit(sample, seeds, by)
-        verdicts = await self.bench.judge(sample, original, made)
+        learned = isinstance(by, attacker_pb2.LearnedAttack)
+        verdicts = await self.bench.judge(sample, original, made, learned=learned)
         control = Shown(made.control, control_row(control_id(place), sample, made.control))
         edits = (
             Shown(edited.image, edit_row(EditId(f"{place}/e{index}"), sample, edited, by, seed, verdict), edited.path)
