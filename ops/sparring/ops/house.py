@@ -17,7 +17,7 @@ from sparring.ops.status import Status
 from sparring.v1 import referee_pb2, revision_pb2
 
 
-class Plays(Protocol):
+class PlaysMatches(Protocol):
     """A referee; see `sparring.client.client.AioClient`."""
 
     def play(self, request: referee_pb2.PlayRequest, *, seconds: float) -> AsyncIterator[referee_pb2.PlayResponse]: ...
@@ -64,7 +64,7 @@ class House:
     folder: RunFolder
     episodes: EpisodeLedger
     weights: WeightsLedger
-    referee: Plays
+    referee: PlaysMatches
     aims: Mapping[Role, Serves]
     train: Trains
     publish_bases: PublishesBases
