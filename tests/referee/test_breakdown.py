@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sparring.ledgers.records import EditId, SampleId, SampleRecord, TargetRecord
-from sparring.referee.breakdown import area, by_attacker, by_edit, by_sample, category
+from sparring.referee.breakdown import area, by_attacker, by_sample, category
 from sparring.referee.items import Item, Reply
 from sparring.referee.measures import measure
 from sparring.referee.statistics import share
@@ -45,9 +45,9 @@ def test_an_attacker_that_only_failed_is_not_forgotten() -> None:
     assert measure(parts[ADD]).missing == 1
 
 
-def test_parts_by_label_add_up_to_the_whole() -> None:
-    parts = by_edit(SUITE, lambda name: name.split("/")[1])
-    assert sum(measure(part).validity.n for part in parts.values()) == measure(SUITE).validity.n == 4
+def test_parts_add_up_to_the_whole() -> None:
+    attackers = by_attacker(SUITE)
+    assert sum(measure(part).validity.n for part in attackers.values()) == measure(SUITE).validity.n == 4
     kinds = by_sample(SUITE, lambda name: "first" if name == "a" else "second")
     assert {label: set(part) for label, part in kinds.items()} == {"first": {"a"}, "second": {"b"}}
 

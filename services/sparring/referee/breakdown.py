@@ -1,11 +1,10 @@
-"""Parts of a suite: by who edited, how, what is asked, how large its object is."""
+"""Parts of a suite: by who edited, what is asked, how large its object is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from sparring.ledgers.records import EditId, SampleId, SampleRecord
+from sparring.ledgers.records import SampleId, SampleRecord
 from sparring.referee.items import Item, Suite
 
 SMALL, LARGE = 32**2, 96**2
@@ -16,16 +15,6 @@ def by_attacker(suite: Suite) -> dict[str, Suite]:
     """Each attacker's edits alone, with the matches of its own that failed."""
     names = {name for item in suite.values() for name in (*item.attackers.values(), *item.failed.values()) if name}
     return {name: {key: item.by(frozenset({name})) for key, item in suite.items()} for name in sorted(names)}
-
-
-def by_edit(suite: Suite, label: Callable[[EditId], str]) -> dict[str, Suite]:
-    """The edits of each label alone. A match that failed has none, and is left out."""
-    labels = {label(name) for item in suite.values() for name in item.attackers}
-    return {chosen: {key: _labelled(item, label, chosen) for key, item in suite.items()} for chosen in sorted(labels)}
-
-
-def _labelled(item: Item, label: Callable[[EditId], str], chosen: str) -> Item:
-    return replace(item.only(lambda name: label(name) == chosen), failed={})
 
 
 def by_sample(suite: Suite, label: Callable[[SampleId], str]) -> dict[str, Suite]:
