@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -18,7 +19,7 @@ from skimage import data
 
 from sparring.referee.config import IntegrityConfig
 from sparring.referee.correlation import Pixels
-from sparring.referee.integrity import BUILT_IN, Exhibit, Subject, judge
+from sparring.referee.integrity import BUILT_IN, Check, Exhibit, Subject, judge
 from sparring.samples.images import decode, encode_png
 from sparring.samples.pairs import pair
 from sparring.samples.sample import Box, Target
@@ -64,8 +65,13 @@ def cost(groups: Sequence[Group], work: Callable[[Subject, Pixels], object]) -> 
     return (time.process_time() - start) / edits * 1e3
 
 
+def run(check: Check, subject: Subject, edit: Pixels) -> object:
+    """One check alone."""
+    return check(subject, Exhibit(edit), CONFIG)
+
+
 def tell(name: str, groups: Sequence[Group]) -> None:
-    parts = {check.__name__: cost(groups, lambda s, e, c=check: c(s, Exhibit(e), CONFIG)) for check in BUILT_IN}  # type: ignore[misc]
+    parts = {check.__name__: cost(groups, partial(run, check)) for check in BUILT_IN}
     files = [encode_png(edit) for edit in groups[0][2]]
     start = time.process_time()
     for file in files:

@@ -27,6 +27,7 @@ import uvicorn
 from PIL import Image
 from prometheus_client import CollectorRegistry
 from skimage import data
+from starlette.types import Receive, Scope, Send
 
 from sparring.referee.targets.asking import Question
 from sparring.referee.targets.config import OpenAiConfig, TargetsConfig
@@ -50,13 +51,13 @@ REPLY = json.dumps(
 def serve(port: socket.socket, latency: float) -> None:
     """The endpoint."""
 
-    async def app(scope: dict[str, object], receive: Callable[[], object], send: Callable[[object], object]) -> None:
-        while (await receive()).get("more_body"):  # type: ignore[misc]
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
             pass
         await asyncio.sleep(latency)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(REPLY)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})  # type: ignore[misc]
-        await send({"type": "http.response.body", "body": REPLY})  # type: ignore[misc]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": REPLY})
 
     config = uvicorn.Config(app, lifespan="off", access_log=False, log_level="error")
     uvicorn.Server(config).run(sockets=[port])
