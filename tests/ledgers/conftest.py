@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,8 +74,8 @@ def make_answer(index: int) -> AnswerRecord:
     return AnswerRecord(f"answer {index} \\boxed{{A}}", tokens, logprobs, letter, "boxed", index % 2 == 0, index > 1)
 
 
-def make_episode(group: str, index: int, size: int, **changes: object) -> EpisodeRecord:
-    values: dict[str, object] = {
+def make_episode(group: str, index: int, size: int, **changes: Any) -> EpisodeRecord:
+    values: dict[str, Any] = {
         "episode_id": EpisodeId(f"{group}/e{index}"),
         "sample_id": SampleId(f"sample of {group}"),
         "edit_id": EditId(f"{group}/e{index}"),
@@ -95,7 +96,7 @@ def make_episode(group: str, index: int, size: int, **changes: object) -> Episod
         "index": index,
         "outcome": Outcome.PLAYED,
     }
-    return EpisodeRecord(**(values | changes))  # type: ignore[arg-type]
+    return EpisodeRecord(**(values | changes))
 
 
 def build(name: str, *, sample: str | None = None, size: int = 3, **changes: object) -> Group:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from sparring.ledgers import ids
 from sparring.ledgers.ids import Ids
+from sparring.ledgers.table import Snapshot
 
 
 class Column:
@@ -21,20 +24,24 @@ class Column:
         return [pa.record_batch({columns[0]: pa.array(self._values[max(after, 0) :], pa.string())})]
 
 
+def snapshot(values: list[str]) -> Snapshot:
+    return cast(Snapshot, Column(values))
+
+
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)))
 def test_knows_what_it_was_shown_and_nothing_else(first: list[str], second: list[str], others: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ids, "_RECENT", 3)
         known = Ids("id")
-        known.refresh(Column(first))  # type: ignore[arg-type]
-        known.refresh(Column([*first, *second]))  # type: ignore[arg-type]
+        known.refresh(snapshot(first))
+        known.refresh(snapshot([*first, *second]))
         for value in {*first, *second, *others}:
             assert (value in known) == (value in first or value in second)
 
 
 def test_takes_eight_bytes_an_id() -> None:
     known = Ids("id")
-    known.refresh(Column([f"group/{i}" for i in range(70_000)]))  # type: ignore[arg-type]
+    known.refresh(snapshot([f"group/{i}" for i in range(70_000)]))
     assert known._settled.dtype == np.uint64
     assert len(known._settled) == 70_000
     assert known._recent == set()
