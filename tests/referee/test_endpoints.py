@@ -21,8 +21,8 @@ from sparring.v1 import defender_pb2, referee_pb2
 from sparring.v1.defender_pb2_grpc import add_DefenderServicer_to_server
 from tests.certificates import issue
 
-from .conftest import Open, Pupil
-from .test_match import Requests, refusal
+from .conftest import Open, Requests, refusal
+from .players import Pupil
 
 TOKEN = "open-sesame"
 
