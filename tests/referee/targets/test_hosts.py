@@ -108,6 +108,7 @@ def test_what_is_no_pattern_is_refused(text: str) -> None:
         ("a.org", "::ffff:169.254.169.254", "nowhere"),
         ("a.org", "64:ff9b::a9fe:a9fe", "nowhere"),
         ("a.org", "2002:a9fe:a9fe::1", "nowhere"),
+        ("a.org", "2002:5db8:d822::1", "nowhere"),
         ("a.org", "fe80::1", "nowhere"),
         ("a.org", "0.0.0.0", "nowhere"),
         ("a.org", "::", "nowhere"),

@@ -143,10 +143,13 @@ def permitted(host: str, address: IpAddress, *, private: bool) -> bool:
 
     An address that the allow-list itself spells out may. A name may resolve to a public address, to this machine if it
     is `localhost`, and to a private network if `private`. Never to link-local addresses, where clouds hand out
-    credentials, nor to multicast or reserved ones.
+    credentials, nor to multicast or reserved ones, nor to 6to4, which is withdrawn (RFC 7526), leads to any IPv4 address
+    there is, and is private to some versions of Python and public to others.
     """
     if to_address(host) is not None:
         return True
+    if isinstance(address, ipaddress.IPv6Address) and address.sixtofour is not None:
+        return False
     real = unwrapped(address)
     if real.is_loopback:
         return is_localhost(host)
@@ -160,5 +163,5 @@ def unwrapped(address: IpAddress) -> IpAddress:
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        return address.ipv4_mapped or address.sixtofour or address
+        return address.ipv4_mapped or address
     return address
