@@ -143,8 +143,8 @@ def permitted(host: str, address: IpAddress, *, private: bool) -> bool:
 
     An address that the allow-list itself spells out may. A name may resolve to a public address, to this machine if it
     is `localhost`, and to a private network if `private`. Never to link-local addresses, where clouds hand out
-    credentials, nor to multicast or reserved ones, nor to 6to4, which is withdrawn (RFC 7526), leads to any IPv4 address
-    there is, and is private to some versions of Python and public to others.
+    credentials, nor to multicast or reserved ones, nor to 6to4, which is withdrawn (RFC 7526), leads to any IPv4
+    address there is, and is private to some versions of Python and public to others.
     """
     if to_address(host) is not None:
         return True
