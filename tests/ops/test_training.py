@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -133,13 +133,18 @@ class Umpire:
 
 @dataclass
 class Server:
-    """A service that has every revision at once."""
+    """A service that has every revision at once, if the ledger has its tensors."""
 
     weights: WeightsLedger
+    cache: Path
     served: list[RevisionName] = field(default_factory=list)
+    residents: list[list[RevisionName]] = field(default_factory=list)
 
-    async def set(self, active: RevisionName, resident: object = ()) -> revision_pb2.Revision:
+    async def set(self, active: RevisionName, resident: Sequence[RevisionName] = ()) -> revision_pb2.Revision:
+        for name in (active, *resident):
+            self.weights.fetch(name, None, self.cache)
         self.served.append(active)
+        self.residents.append([name for name in resident if name != active])
         return pin(self.weights, active)
 
 
@@ -205,14 +210,14 @@ def stage(tmp_path: Path, script: Callable[[int], str], *settings: str) -> Stage
         weights.publish(files, draft(0, None, []))
         weights.publish(files, draft(0, None, []).model_copy(update={"role": "attacker"}))
     umpire = Umpire(ledger, script)
-    coach, learner = Coach(umpire, weights, files), Server(weights)
+    coach, learner = Coach(umpire, weights, files), Server(weights, tmp_path / "cache")
     house = House(
         config=config(*settings),
         folder=RunFolder(tmp_path, "test"),
         episodes=ledger,
         weights=weights,
         referee=umpire,
-        aims={"attacker": Server(weights), "defender": learner},
+        aims={"attacker": Server(weights, tmp_path / "cache"), "defender": learner},
         train=coach,
         publish_bases=coach.publish_bases,
         status=Status("test", lambda line: None),
@@ -251,6 +256,31 @@ async def test_a_phase_that_was_cut_off_goes_on_with_free_slots(tmp_path: Path) 
     assert [manifest.step for manifest in heads] == list(range(STEPS + 1))
     consumed = [group for manifest in heads for group in manifest.consumed]
     assert len(consumed) == len(set(consumed)) == STEPS * GROUPS
+
+
+async def test_what_a_trainer_goes_on_from_after_a_rewind_is_served_alone(tmp_path: Path) -> None:
+    """It publishes the revision of its last checkpoint anew, whose ancestors' tensors have been dropped meanwhile."""
+    first = stage(tmp_path, lambda slot: "signal")
+    first.coach.until = 3
+    with pytest.raises(BaseExceptionGroup):
+        await first.run()
+    weights = first.house.weights
+    parent = Revision("test", "defender", 1).name
+    weights.publish(first.coach.files, draft(4, parent, []).model_copy(update={"step": 2}))
+    weights.expire("test", "defender", last=1)
+    again = stage(tmp_path, lambda slot: "signal")
+    again.coach.until = 0
+    with pytest.raises(BaseExceptionGroup, match="unhandled"):
+        await again.run()
+    assert again.learner.served == [Revision("test", "defender", 4).name]
+    assert again.learner.residents == [[]]
+
+
+async def test_revisions_that_matches_in_flight_may_name_stay_resident(tmp_path: Path) -> None:
+    played = stage(tmp_path, lambda slot: "signal")
+    await played.run()
+    served, most = played.learner.served, played.house.config.defender.phase.max_staleness + 1
+    assert played.learner.residents == [served[max(0, index - most) : index] for index in range(len(served))]
 
 
 async def test_a_match_is_asked_for_again_when_somebody_is_away_or_full(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class Training:
         self._changed = asyncio.Event()
         self._number = -1
         self._learner = pin(house.weights, started.parent)
+        self._served: list[RevisionName] = []
 
     async def run(self) -> None:
         """Play and train until the phase has all its steps.
@@ -72,7 +73,7 @@ class Training:
         """
         free = slots(await asyncio.to_thread(self._restore))
         opponent = await self._house.aims[_other(self._started.role)].set(self._started.opponent)
-        await self._serve(self._window.lineage)
+        await self._serve(self._window.newest)
         self._house.status.begin(f"{self._started.phase}: {self._started.role} learns", self._started.steps)
         self._house.status.step = self._window.done
         async with asyncio.TaskGroup() as group:
@@ -123,10 +124,11 @@ class Training:
             made = group[0].attacker if self._started.role == "attacker" else group[0].defender
             self._window.accept(slot, RevisionName(made))
 
-    async def _serve(self, lineage: Sequence[RevisionName]) -> None:
-        """Have the newest revision served, beside those that matches in flight may still name."""
-        recent = lineage[-self._phase.max_staleness - 2 :]
-        self._learner = await self._house.aims[self._started.role].set(lineage[-1], recent)
+    async def _serve(self, newest: RevisionName) -> None:
+        """Have the newest revision served, beside those that matches in flight may still name: what this run has had
+        served before. Of other ancestors the tensors may be gone, after a rewind of the trainer even of the latest."""
+        self._served = [*self._served[-self._phase.max_staleness - 1 :], newest]
+        self._learner = await self._house.aims[self._started.role].set(newest, self._served)
 
     async def _watch(self) -> None:
         """Follow the manifests to the last."""
@@ -141,7 +143,7 @@ class Training:
             if fresh:
                 # Room opens only once matches can be played with the new revision: the old one's would be stale.
                 if fresh[-1].step < self._started.steps:
-                    await self._serve(self._window.after(fresh))
+                    await self._serve(fresh[-1].name)
                 self._enter(fresh)
                 self._changed.set()
             status.waiting = self._waits()

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from sparring.ledgers.manifest import Manifest
 from sparring.ledgers.records import RevisionName
 
 
@@ -67,13 +66,6 @@ class Window:
         self.lineage = [*self.lineage[:step], revision]
         gone = frozenset(consumed)
         self.accepted = {slot: made for slot, made in self.accepted.items() if slot not in gone and self._fresh(made)}
-
-    def after(self, manifests: Iterable[Manifest]) -> list[RevisionName]:
-        """What the lineage will be once these steps are entered."""
-        lineage = self.lineage
-        for manifest in manifests:
-            lineage = [*lineage[: manifest.step], manifest.name]
-        return lineage
 
     def _fresh(self, revision: RevisionName) -> bool:
         return revision in self.lineage[-self.staleness - 1 :]
