@@ -25,22 +25,18 @@ from sparring.serving.logs import configure
 from sparring.serving.reconciler import Pin, Reconciler
 from sparring.serving.runner import Runner, Service
 from sparring.v1 import defender_pb2, defender_pb2_grpc
+from tests.serving.holding import Holding
 
 
-class Scripted(defender_pb2_grpc.DefenderServicer):
+class Scripted(Holding, defender_pb2_grpc.DefenderServicer):
     """Does what the prompt says; `wait` ends when `release` is set."""
-
-    def __init__(self) -> None:
-        self.entered = asyncio.Event()
-        self.release = asyncio.Event()
-        self.cancelled = asyncio.Event()
 
     async def Answer(  # noqa: N802  # gRPC's name
         self, request: defender_pb2.AnswerRequest, context: Context
     ) -> defender_pb2.AnswerResponse:
         match request.prompt:
             case "wait":
-                await self._wait()
+                await self.hold()
             case "full":
                 raise QueueFull("no room", retry_seconds=1.5)
             case "bug":
@@ -48,14 +44,6 @@ class Scripted(defender_pb2_grpc.DefenderServicer):
             case "abort":
                 await context.abort(grpc.StatusCode.NOT_FOUND, "nothing here")
         return defender_pb2.AnswerResponse(answers=[defender_pb2.Answer(text=f"{remaining():.6f}")])
-
-    async def _wait(self) -> None:
-        self.entered.set()
-        try:
-            await self.release.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
 
 
 class Bell(asyncio.Event):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,16 +24,17 @@ from sparring.serving.standards.model import StandardModel
 from sparring.serving.standards.outputs import Given
 from sparring.serving.standards.standards import Standards
 from sparring.serving.weights import to_revision
+from tests.serving.holding import Holding
 
 TENSORS = (Tensor("say", "BYTES", (1,)), Tensor("file", "BYTES", (1,)), Tensor("done", "BOOL", (1,)))
 
 
-class Parrot(StandardModel):
+class Parrot(Holding, StandardModel):
     """Says and returns what it is given; `wait` ends when `release` is set."""
 
     def __init__(self, reconciler: Reconciler) -> None:
-        super().__init__("parrot", reconciler, inputs=TENSORS[:2], outputs=TENSORS, rules={})
-        self.entered, self.release, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        Holding.__init__(self)
+        StandardModel.__init__(self, "parrot", reconciler, inputs=TENSORS[:2], outputs=TENSORS, rules={})
 
     def field(self, path: str) -> str:
         return path
@@ -44,7 +44,7 @@ class Parrot(StandardModel):
         with self._reconciler.bind(request.model_version or "", "") as bound:
             match said:
                 case "wait":
-                    await self._wait()
+                    await self.hold()
                 case "full":
                     raise QueueFull("no room", retry_seconds=1.5)
                 case "bug":
@@ -53,14 +53,6 @@ class Parrot(StandardModel):
                     said = f"{remaining():.6f}"
             file = inputs.blob("file") if "file" in inputs else b"\xff\x00"
             return Given({"say": [said], "file": [file], "done": [True]}, to_revision(bound.pin))
-
-    async def _wait(self) -> None:
-        self.entered.set()
-        try:
-            await self.release.wait()
-        except asyncio.CancelledError:
-            self.cancelled.set()
-            raise
 
 
 @dataclass
