@@ -54,6 +54,8 @@ from sparring.samples.shapes import Shapes, World
 CAMPAIGN = "toy"
 SAMPLES = 12
 STEPS = 4
+PUBLISHED: dict[Role, list[int]] = {"attacker": [0, 1, 2, 3, 4], "defender": [0, 1, 2, 2, 3, 4]}
+"""Steps of the revisions; the defender's trainer died and published its second step once more."""
 SHARE = Share(value=0.5, low=0.4, high=0.6, n=10)
 MEASURES = Measures(clean=SHARE, control=SHARE, robust=SHARE, asr=SHARE, validity=SHARE, missing=0)
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,7 +66,7 @@ def name(role: Role, number: int) -> RevisionName:
 
 
 A0, A1 = name("attacker", 0), name("attacker", STEPS)
-D0, D1 = name("defender", 0), name("defender", STEPS)
+D0, D1 = name("defender", 0), name("defender", STEPS + 1)
 
 
 def is_right(sample: int, attacker: str, edit: int, defender: str) -> bool:
@@ -162,17 +164,18 @@ def _write_manifests(root: Path, files: Path) -> None:
     ledger = WeightsLedger(root)
     roles: tuple[Role, ...] = ("attacker", "defender")
     for role in roles:
-        for step in range(STEPS + 1):
+        for number, step in enumerate(PUBLISHED[role]):
+            again = number > 0 and step == PUBLISHED[role][number - 1]
             draft = Draft(
                 campaign=CAMPAIGN,
                 role=role,
-                number=step,
+                number=number,
                 layout="full",
                 base="small",
-                parent=name(role, step - 1) if step else None,
+                parent=name(role, number - 1) if number else None,
                 step=step,
                 phase=f"i1-{role}" if step else "",
-                metrics={"reward_mean": step / 10, "asr": 0.5},
+                metrics={} if again else {"reward_mean": step / 10, "asr": 0.5},
             )
             ledger.publish(files, draft)
 

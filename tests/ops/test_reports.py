@@ -86,6 +86,11 @@ def test_phases_say_what_they_changed(toy: RunFolder) -> None:
     assert defending.seconds == 3 * 60
 
 
+def test_a_step_that_was_published_once_more_counts_once(toy: RunFolder) -> None:
+    _, defending = find(toy).phases
+    assert [(step.number, step.reward) for step in defending.steps] == [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
+
+
 def test_summary_says_what_was_run(toy: RunFolder) -> None:
     summary = summarise(find(toy))
     assert (summary.seed, summary.commit, summary.config["campaign"]) == (7, "abc1234", "toy")

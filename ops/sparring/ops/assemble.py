@@ -208,12 +208,13 @@ class Assembly:
             found = self.weights.revisions(self.folder.campaign, started.role)
             outcome = next((m.name for m in reversed(found) if m.phase == started.phase), None)
         chain = self.weights.lineage(outcome) if outcome else iter(())
-        steps = [
-            Step(manifest.step, manifest.metrics.get("reward_mean"), manifest.metrics.get("asr"))
+        # After a rewind the trainer publishes what it goes on from once more, with the same step; the older has numbers.
+        steps = {
+            manifest.step: Step(manifest.step, manifest.metrics.get("reward_mean"), manifest.metrics.get("asr"))
             for manifest in chain
             if manifest.phase == started.phase
-        ]
-        return tuple(reversed(steps))
+        }
+        return tuple(steps[number] for number in sorted(steps))
 
 
 def _none(share: Share) -> Share:
