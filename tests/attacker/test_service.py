@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from importlib.resources import files
 
 import grpc
@@ -109,20 +110,35 @@ async def test_a_caller_who_leaves_takes_its_edits_out_of_the_queue(launch, requ
     assert len(painter.batches) == 1
 
 
+class Turnstile(threading.Event):
+    """A gate that lets so many through before it is set."""
+
+    def __init__(self, through: int) -> None:
+        super().__init__()
+        self._through = through
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._through:
+            self._through -= 1
+            return True
+        return super().wait(timeout)
+
+
 async def test_a_stream_that_is_left_half_read_is_counted_and_does_no_harm(launch, request_edit, painter):
     labels = {"grpc_type": "server_stream", "grpc_service": "sparring.v1.Attacker", "grpc_method": "Edit"}
 
     def count(name: str, **more: str) -> float:
         return running.registry.get_sample_value(name, {**labels, **more}) or 0
 
+    painter.gate = Turnstile(1)
     async with launch(painter, batch=1) as running:
-        painter.gate.set()
         call = running.stub.Edit(request_edit(*range(50)))
         assert (await call.read()).edit.index == 0
         call.cancel()
         async with asyncio.timeout(30):
             while count("grpc_server_handled_total", grpc_code="Cancelled") < 1:
                 await asyncio.sleep(0.001)
+        painter.gate.set()
         assert len(await running.edit(request_edit(1, 2, 3))) == 3
         assert count("grpc_server_handled_total", grpc_code="OK") == 1
         assert 4 <= count("grpc_server_msg_sent_total") < 53

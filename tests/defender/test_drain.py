@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -83,7 +84,8 @@ async def end(child: asyncio.subprocess.Process, reached: Reached, ask: Asking) 
 
 
 async def ask_until_refused(url: str) -> None:
-    """New connections are refused a moment after the signal."""
+    """New connections are refused a moment after the signal; one that comes in that moment may be closed unanswered."""
     while True:
         async with httpx.AsyncClient(timeout=None) as http:
-            await http.get(url)
+            with suppress(httpx.RemoteProtocolError, httpx.ReadError):
+                await http.get(url)
