@@ -84,7 +84,7 @@ async def end(child: asyncio.subprocess.Process, reached: Reached, ask: Asking) 
 
 
 async def ask_until_refused(url: str) -> None:
-    """New connections are refused a moment after the signal; one that comes in that moment may be closed unanswered."""
+    """New connections are refused a moment after the signal; one made in that moment may be closed unanswered."""
     while True:
         async with httpx.AsyncClient(timeout=None) as http:
             with suppress(httpx.RemoteProtocolError, httpx.ReadError):
