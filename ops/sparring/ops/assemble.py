@@ -208,7 +208,7 @@ class Assembly:
             found = self.weights.revisions(self.folder.campaign, started.role)
             outcome = next((m.name for m in reversed(found) if m.phase == started.phase), None)
         chain = self.weights.lineage(outcome) if outcome else iter(())
-        # After a rewind the trainer publishes what it goes on from once more, with the same step; the older has numbers.
+        # After a rewind the trainer publishes what it goes on from once more, as the same step; the older has numbers.
         steps = {
             manifest.step: Step(manifest.step, manifest.metrics.get("reward_mean"), manifest.metrics.get("asr"))
             for manifest in chain
