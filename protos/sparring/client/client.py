@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import grpc
 
 from sparring.client.channel import Endpoint
-from sparring.client.errors import refused
+from sparring.client.errors import told
 from sparring.v1 import referee_pb2, referee_pb2_grpc
 
 EventT_co = TypeVar("EventT_co", covariant=True)
@@ -74,18 +74,16 @@ class AioClient:
 
 def _listen(call: Call[EventT_co]) -> Iterator[EventT_co]:
     try:
-        yield from call
-    except grpc.RpcError as error:
-        raise refused(error) from error
+        with told():
+            yield from call
     finally:
         call.cancel()
 
 
 async def _listen_aio(call: grpc.aio.UnaryStreamCall[object, EventT_co]) -> AsyncIterator[EventT_co]:
     try:
-        async for event in call:
-            yield event
-    except grpc.RpcError as error:
-        raise refused(error) from error
+        with told():
+            async for event in call:
+                yield event
     finally:
         call.cancel()

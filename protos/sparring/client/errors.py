@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -43,3 +45,12 @@ def refused(error: grpc.RpcError) -> Refused:
         elif detail.Unpack(info):
             retry = info.retry_delay.ToTimedelta().total_seconds()
     return Refused(error.code(), error.details() or "", tuple(fields), retry)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Have what a service refuses in the block raised as `Refused`."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise refused(error) from error
