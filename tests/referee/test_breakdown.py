@@ -4,7 +4,7 @@ import pytest
 
 from sparring.ledgers.records import EditId, SampleId, SampleRecord, TargetRecord
 from sparring.referee.breakdown import area, by_attacker, by_sample, category
-from sparring.referee.items import Item, Reply
+from sparring.referee.items import Failure, Item, Reply
 from sparring.referee.measures import measure
 from sparring.referee.statistics import share
 
@@ -40,7 +40,7 @@ def test_each_attackers_edits_are_measured_alone() -> None:
 
 
 def test_an_attacker_that_only_failed_is_not_forgotten() -> None:
-    suite = {SampleId("a"): Item(original=YES, control=YES, failed={"suite/a/add": ADD})}
+    suite = {SampleId("a"): Item(original=YES, control=YES, failed={"suite/a/add": Failure(ADD)})}
     parts = by_attacker(suite)
     assert measure(parts[ADD]).missing == 1
 

@@ -21,7 +21,7 @@ from sparring.ledgers.records import (
     Purpose,
     SampleId,
 )
-from sparring.referee.items import Item, Reply, read
+from sparring.referee.items import Failure, Item, Reply, read
 from sparring.referee.measures import asr, attack_difference, compare, consistency, mean, measure, pool, unscored
 from sparring.referee.statistics import NOTHING, share
 
@@ -111,14 +111,24 @@ def test_by_hand() -> None:
 
 
 def test_the_order_of_episodes_does_not_matter() -> None:
-    shuffled = [SUITE[index] for index in np.random.default_rng(0).permutation(len(SUITE))]
-    one, other = measure(read(SUITE)), measure(read(shuffled))
-    assert (one.clean, one.robust, one.validity.value, one.asr.value) == (
-        other.clean,
-        other.robust,
-        other.validity.value,
-        other.asr.value,
-    )
+    """Not to what a match came to in its attempts either, nor to which of two answers about one image counts."""
+    pair = enumerate((True, False))
+    twice = [episode("b", right, match=f"suite/b/original/{n}", letter="AB"[n]) for n, right in pair]
+        episode("b", right, match=f"suite/b/original/{n}", letter="AB"[n]) for n, right in enumerate((True, False))
+    ]
+    filled = episode("f", True, edit="f/e0", attacker=A0, match=f"suite/f/{A0}/retry1")
+    lost = [failed("g", A1, attempt) for attempt in ("", "/retry1", "/retry10", "/retry2")]
+    told = [replace(one, error=f"attempt {number}") for number, one in enumerate(lost)]
+    episodes = [*SUITE, *twice, failed("f", A0), filled, *told]
+    expected = read(episodes)
+    assert expected[SampleId("b")].original == Reply(False, 1, "boxed")
+    assert expected[SampleId("f")].failed == {}
+    assert list(expected[SampleId("g")].failed.values()) == [Failure(A1, "attempt 2")]
+    for seed in range(20):
+        turned = read([episodes[index] for index in np.random.default_rng(seed).permutation(len(episodes))])
+        assert turned == expected
+        assert list(turned) == list(expected)
+        assert [list(item.edits) for item in turned.values()] == [list(item.edits) for item in expected.values()]
 
 
 def test_nothing_played_is_nothing_measured() -> None:
@@ -287,7 +297,7 @@ def test_an_answer_agrees_with_the_original_whether_right_or_wrong() -> None:
 def test_the_option_chosen_is_the_samples_own() -> None:
     turned = replace(episode("a", True, letter="A"), option_order=(2, 0, 1))
     item = read([turned])[SampleId("a")]
-    assert item.original == Reply(True, 2)
+    assert item.original == Reply(True, 2, "boxed")
 
 
 def test_a_large_suite_is_measured_in_no_time() -> None:

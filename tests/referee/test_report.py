@@ -6,7 +6,7 @@ import pytest
 
 from sparring.ledgers.records import EditId, EditRecord, Kind, SampleId, SampleRecord, TargetRecord, VerdictRecord
 from sparring.referee.evidence import Evidence
-from sparring.referee.items import Item, Reply
+from sparring.referee.items import Failure, Item, Reply
 from sparring.referee.report import Asked, CheckReport, report
 
 YES, NO, MUTE = Reply(True, 0), Reply(False, 1), Reply(False, None)
@@ -96,7 +96,7 @@ def test_what_speaks_against_the_numbers_is_said(given: Evidence, told: str) -> 
 def test_matches_without_result_are_bounded_and_told() -> None:
     given = evidence(40)
     for number in range(4):
-        given.suite[SampleId(f"s{number}")].failed["match"] = ADD
+        given.suite[SampleId(f"s{number}")].failed["match"] = Failure(ADD)
     found = report(ASKED, given, {})
     assert (found.semantic.missing, found.semantic.robust.n) == (4, 36)
     assert (found.semantic.robust_low, found.semantic.robust_high) == (pytest.approx(0.9), 1)

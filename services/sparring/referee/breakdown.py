@@ -13,7 +13,8 @@ SMALL, LARGE = 32**2, 96**2
 
 def by_attacker(suite: Suite) -> dict[str, Suite]:
     """Each attacker's edits alone, with the matches of its own that failed."""
-    names = {name for item in suite.values() for name in (*item.attackers.values(), *item.failed.values()) if name}
+    known = {name for item in suite.values() for name in item.attackers.values()}
+    names = known | {failure.attacker for item in suite.values() for failure in item.failed.values()} - {""}
     return {name: {key: item.by(frozenset({name})) for key, item in suite.items()} for name in sorted(names)}
 
 

@@ -33,7 +33,7 @@ class Evidence:
     @cached_property
     def kinds(self) -> dict[str, Kind]:
         """What each attacker does; of one none of whose edits is known, the stricter is assumed."""
-        met = {name for item in self.suite.values() for name in item.failed.values() if name}
+        met = {failure.attacker for item in self.suite.values() for failure in item.failed.values()} - {""}
         return dict.fromkeys(met, Kind.SEMANTIC) | {edit.attacker: edit.kind for edit in self.edits.values()}
 
     def of(self, kind: Kind) -> Suite:
