@@ -114,8 +114,6 @@ def test_the_order_of_episodes_does_not_matter() -> None:
     """Not to what a match came to in its attempts either, nor to which of two answers about one image counts."""
     pair = enumerate((True, False))
     twice = [episode("b", right, match=f"suite/b/original/{n}", letter="AB"[n]) for n, right in pair]
-        episode("b", right, match=f"suite/b/original/{n}", letter="AB"[n]) for n, right in enumerate((True, False))
-    ]
     filled = episode("f", True, edit="f/e0", attacker=A0, match=f"suite/f/{A0}/retry1")
     lost = [failed("g", A1, attempt) for attempt in ("", "/retry1", "/retry10", "/retry2")]
     told = [replace(one, error=f"attempt {number}") for number, one in enumerate(lost)]
