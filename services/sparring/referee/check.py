@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import count, islice, takewhile
 
 from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, GroupId, Outcome, SampleId
+from sparring.referee.allowance import Allowance, Enough
 from sparring.referee.errors import OpponentError
-from sparring.referee.gathering import gather_all
 from sparring.referee.items import Item, read
 from sparring.referee.match import Table
-from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View, author
+from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View, author, images
 from sparring.samples.sample import Sample
 
 GIVE_UP = 100
-"""Matches that fail one after the other before a check is broken off: then nobody is there, and what it has not tried
-is not to be counted as missing."""
+"""Matches of one attacker, or about originals, that fail one after the other before a check is broken off: then nobody
+is there, and what it has not tried is not to be counted as missing."""
+AHEAD_BYTES = 64 * 2**20
+"""Images that are read ahead of what is played, at most and one more."""
+
+Playing = asyncio.Task[list[EpisodeRecord]]
+"""One sample that is being played."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a check is: samples of which everything has been tried, and what is known of them."""
+    """How far a check is.
 
-    done: int
+    Attributes:
+        items: samples of which everything has been tried, and what is known of them.
+        missing: matches without result among these.
+    """
+
     items: dict[SampleId, Item]
+    missing: int
+
+    @property
+    def done(self) -> int:
+        return len(self.items)
 
 
 @dataclass(frozen=True)
@@ -89,27 +105,73 @@ class Check:
     Args:
         table: where its matches are played.
         plan: what it is about.
+        allowance: answers that it may ask for; by default any number.
     """
 
-    def __init__(self, table: Table, plan: Plan) -> None:
+    def __init__(self, table: Table, plan: Plan, allowance: Allowance | None = None) -> None:
         self._table, self._plan = table, plan
-        self._failures = 0
+        self._allowance = allowance or Allowance()
+        self._failures: Counter[str] = Counter()
+        self._enough: Enough | None = None
+        self._items: dict[SampleId, Item] = {}
+        self._missing = 0
 
     async def run(self, samples: Iterable[Sample], window: int) -> AsyncIterator[Progress]:
-        """Play all that is missing, `window` samples at a time, and say after each window how far it is.
+        """Play all that is missing, `window` samples at any time, and say whenever one is done how far it is.
 
         Raises:
             OpponentError: so many matches failed one after the other that nobody seems to be there.
+            Enough: the allowance is used up; what was begun before has been played to its end.
         """
-        items: dict[SampleId, Item] = {}
+        running: set[Playing] = set()
+        async with aclosing(self._planned(samples, window)) as planned:
+            try:
+                async for bouts in planned:
+                    running.add(asyncio.create_task(self._one_sample(bouts)))
+                    if len(running) >= window:
+                        running = await self._settle(running)
+                        yield Progress(self._items, self._missing)
+                    if self._enough:
+                        break
+                while running:
+                    running = await self._settle(running)
+                    yield Progress(self._items, self._missing)
+            finally:
+                for task in running:
+                    task.cancel()
+        if self._enough:
+            raise self._enough
+
+    async def _settle(self, running: set[Playing]) -> set[Playing]:
+        """Wait until a sample is done, and enter it; returns those that are not."""
+        done, others = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            try:
+                found = read(task.result())
+            except Enough as enough:
+                self._enough = enough
+            else:
+                self._items.update(found)
+                self._missing += sum(len(item.failed) for item in found.values())
+        return others
+
+    async def _planned(self, samples: Iterable[Sample], window: int) -> AsyncGenerator[list[Bout], None]:
+        """What is to be played about each sample. The next samples are looked up while the last are played."""
         source = iter(samples)
-        while chunk := await asyncio.to_thread(lambda: list(islice(source, window))):
-            planned = [bout for sample in chunk for bout in self._bouts(sample)]
-            bouts, size = await asyncio.to_thread(self._look_up, planned), 1 + len(self._plan.attacks)
-            starts = range(0, len(bouts), size)
-            for episodes in await gather_all(self._one_sample(bouts[start : start + size]) for start in starts):
-                items.update(read(episodes))
-            yield Progress(len(items), items)
+        ahead = asyncio.ensure_future(asyncio.to_thread(self._prepare, source, window))
+        try:
+            while chunk := await ahead:
+                ahead = asyncio.ensure_future(asyncio.to_thread(self._prepare, source, window))
+                for bouts in chunk:
+                    yield bouts
+        finally:
+            ahead.cancel()
+
+    def _prepare(self, source: Iterator[Sample], most: int) -> list[list[Bout]]:
+        """The next samples' bouts, with what the ledger has of them."""
+        planned = [self._bouts(sample) for sample in chunk_of(source, most)]
+        known = iter(self._look_up([bout for bouts in planned for bout in bouts]))
+        return [list(islice(known, len(bouts))) for bouts in planned]
 
     def _bouts(self, sample: Sample) -> list[Bout]:
         """All that is to be played about a sample: its original, then what each attacker makes of it."""
@@ -151,18 +213,31 @@ class Check:
 
     async def _play(self, bout: Bout) -> Sequence[EpisodeRecord]:
         """The episodes of a new attempt; without result a FAILED one."""
-        terms = attempt(bout.terms, bout.attempts)
+        terms, who = attempt(bout.terms, bout.attempts), author(bout.view)
+        most = images(bout.view) * terms.answers
+        self._allowance.reserve(most)
         try:
             match = await self._table.play(bout.sample, bout.view, terms)
         except OpponentError:
-            self._failures += 1
-            if self._failures >= GIVE_UP:
+            self._failures[who] += 1
+            if self._failures[who] >= GIVE_UP:
                 raise
             failed = await asyncio.to_thread(self._table.recall, bout.view, terms)
             assert failed is not None, "a match without result leaves a group that says so"
             return failed.episodes
-        self._failures = 0
+        self._failures[who] = 0
+        self._allowance.give_back(most - sum(len(episode.answers) for episode in match.episodes))
         return match.episodes
+
+
+def chunk_of(source: Iterator[Sample], most: int) -> Iterator[Sample]:
+    """The next samples, `most` at most, and not many more bytes of images than are to be read ahead."""
+    size = 0
+    for sample in islice(source, most):
+        yield sample
+        size += len(sample.image)
+        if size >= AHEAD_BYTES:
+            return
 
 
 def attempt(terms: Terms, number: int) -> Terms:
