@@ -36,6 +36,7 @@ from sparring.samples.hrbench import HrBench
 from sparring.samples.jsonl import Jsonl
 from sparring.samples.mmvp import QUESTIONS, Mmvp
 from sparring.samples.pope import Pope, PopeTable, question_files
+from sparring.samples.reader import LIMITS, Limits
 from sparring.samples.recognition import kind_of
 from sparring.samples.sample import SampleSource
 from sparring.samples.seal import Seal
@@ -60,12 +61,14 @@ class Location:
         rest: between the kind and the options.
         options: as they stand, keys and values.
         roots: folders that may be read from.
+        limits: of images.
     """
 
     uri: str
     rest: str
     options: Mapping[str, str]
     roots: tuple[Path, ...]
+    limits: Limits = LIMITS
 
     def only(self, *known: str) -> None:
         """Raises: BadDataset if there is an option that is not one of these."""
@@ -105,7 +108,8 @@ class Location:
         if self.form == "folder" and not folders:
             raise BadDataset(f"{self.uri} is a folder; name the file in it that is meant")
         images = self.path(self.options["images"]) if "images" in self.options else None
-        return reader(self.path(self.rest), self.roots, images=images, shuffle=self.shuffle(shuffle))
+        shuffle = self.shuffle(shuffle)
+        return reader(self.path(self.rest), self.roots, self.limits, images=images, shuffle=shuffle)
 
     def shuffle(self, default: bool) -> bool:
         """Whether the protocol is to shuffle options."""
@@ -127,7 +131,13 @@ class OnDisk(Protocol):
     """A reader's class."""
 
     def __call__(
-        self, path: Path, roots: Sequence[Path], *, images: Path | None = None, shuffle: bool = True
+        self,
+        path: Path,
+        roots: Sequence[Path],
+        limits: Limits = LIMITS,
+        *,
+        images: Path | None = None,
+        shuffle: bool = True,
     ) -> SampleSource: ...
 
 
@@ -193,12 +203,13 @@ KINDS: Mapping[str, Opener] = {
 }
 
 
-def open_dataset(uri: str, roots: Sequence[Path]) -> SampleSource:
+def open_dataset(uri: str, roots: Sequence[Path], limits: Limits = LIMITS) -> SampleSource:
     """The dataset that `uri` names. What is wrong with single rows shows while reading, in the reader's `report`.
 
     Args:
         uri: see above.
         roots: folders that may be read from.
+        limits: of images; a row with a larger one is no sample.
 
     Raises:
         BadDataset: unknown kind or option, or no such file.
@@ -210,7 +221,8 @@ def open_dataset(uri: str, roots: Sequence[Path]) -> SampleSource:
     if kind not in KINDS and kind not in plugins:
         raise BadDataset(f"{uri!r}: unknown kind of dataset; known are: {', '.join(sorted({*KINDS, *plugins}))}")
     opener: Opener = KINDS[kind] if kind in KINDS else plugins[kind].load()
-    return opener(Location(uri, unquote(place), dict(parse_qsl(query, keep_blank_values=True)), tuple(roots)))
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    return opener(Location(uri, unquote(place), options, tuple(roots), limits))
 
 
 def sniff(path: Path) -> str:

@@ -47,6 +47,7 @@ class Asked:
         question, options, answer, category, groups: as in `Sample`.
         targets: name and box (pixels: x, y, width, height) of each object.
         name: the row's own id; empty if it has none.
+        shuffle: whether the options may be shown in another order; only if the reader lets them be.
     """
 
     image: bytes | Path
@@ -57,6 +58,7 @@ class Asked:
     category: str = ""
     groups: Groups = ()
     name: str = ""
+    shuffle: bool = True
 
 
 class Reader(ABC, Generic[RowT]):
@@ -197,7 +199,7 @@ class Reader(ABC, Generic[RowT]):
                 asked.category,
                 f"{self.path}, {place}",
                 asked.groups,
-                self.shuffle,
+                self.shuffle and asked.shuffle,
             )
         except ValueError as error:
             raise self._bad(place, "options", error) from error
