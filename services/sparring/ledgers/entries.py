@@ -147,6 +147,42 @@ class CampaignFinished(Entry):
     iterations: int = Field(ge=0)
 
 
+class CheckSubmitted(Entry):
+    """Somebody wants a check to begin, or to go on."""
+
+    kind: Literal["check_submitted"] = "check_submitted"
+    check: str
+    owner: str
+    """Name of the caller; empty where anybody may call."""
+    spec: dict[str, JsonValue]
+    """`CheckSpec` of the contract, as JSON."""
+    uploaded: int = Field(ge=0)
+    """Samples that came with it."""
+    digest: str = ""
+    """Of these samples: lower-case hex sha256 over their records; empty without any."""
+
+
+Ending = Literal["finished", "cancelled", "capped", "failed"]
+
+
+class CheckEnded(Entry):
+    """A check is over, for now or for good."""
+
+    kind: Literal["check_ended"] = "check_ended"
+    check: str
+    ending: Ending
+    error: str = ""
+    """Why it failed."""
+    done: int = Field(ge=0)
+    """Samples of which everything has been tried."""
+    missing: int = Field(ge=0)
+    """Matches without a result."""
+    shuffled: bool
+    """Whether options were; else they were shown in the order of the source."""
+    dataset: dict[str, JsonValue]
+    """What was met in the dataset; `sparring.referee.report.DatasetFacts`, as JSON."""
+
+
 JournalEntry = Annotated[
     CampaignStarted
     | PhaseStarted
@@ -156,6 +192,8 @@ JournalEntry = Annotated[
     | GateDecided
     | Promoted
     | Usage
-    | CampaignFinished,
+    | CampaignFinished
+    | CheckSubmitted
+    | CheckEnded,
     Field(discriminator="kind"),
 ]

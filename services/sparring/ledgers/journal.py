@@ -17,7 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from sparring.ledgers.entries import (
     CampaignFinished,
     CampaignStarted,
+    CheckEnded,
     CheckFinished,
+    CheckSubmitted,
     GateDecided,
     JournalEntry,
     Measures,
@@ -129,7 +131,9 @@ def _sync_folder(folder: os.PathLike[str]) -> None:
 __all__ = [
     "CampaignFinished",
     "CampaignStarted",
+    "CheckEnded",
     "CheckFinished",
+    "CheckSubmitted",
     "GateDecided",
     "Journal",
     "JournalEntry",
