@@ -11,10 +11,12 @@ from scipy import stats
 from sparring.referee.statistics import (
     NOTHING,
     Share,
+    clustered_paired,
     clustered_share,
     items_needed,
     lower_bound,
     mcnemar,
+    mean_share,
     paired,
     share,
 )
@@ -85,6 +87,32 @@ def test_without_spread_wilsons_interval_over_clusters_stands_in(hits: int, boun
     assert clustered_share([(hits, 5)] * 40) == Share(hits / 5, wilson.low, wilson.high, 200)
 
 
+def test_the_mean_of_shares_is_scipys_bootstrap() -> None:
+    """Two shares of unlike size, some clusters without one of them."""
+    rng = np.random.default_rng(3)
+    total = rng.integers(0, 4, (2, 80))
+    hits = rng.binomial(total, [[0.3], [0.8]])
+    found = mean_share([tuple(zip(h, n, strict=True)) for h, n in zip(hits.T.tolist(), total.T.tolist(), strict=True)])
+    reference = stats.bootstrap(
+        (*hits, *total),
+        lambda h0, h1, n0, n1, axis: (h0.sum(axis) / n0.sum(axis) + h1.sum(axis) / n1.sum(axis)) / 2,
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=20_000,
+        rng=rng,
+    ).confidence_interval
+    assert found.value == pytest.approx((hits.sum(axis=1) / total.sum(axis=1)).mean())
+    assert found.n == total.sum()
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=0.006)
+
+
+def test_the_mean_of_shares_leaves_out_what_was_not_observed() -> None:
+    assert mean_share([]) == mean_share([[(0, 0), (0, 0)]]) == NOTHING
+    assert mean_share([[(1, 1), (0, 0)], [(0, 1), (0, 0)]]).value == 0.5
+    assert mean_share([[(1, 1), (1, 1)]] * 40) == clustered_share([(2, 2)] * 40)
+
+
 def test_ten_thousand_clusters_are_no_burden() -> None:
     rng = np.random.default_rng(1)
     hits = rng.binomial(10, 0.3, 10_000)
@@ -101,6 +129,45 @@ def test_paired_is_students_interval_of_the_differences() -> None:
     assert (found.low, found.high) == pytest.approx((reference.low, reference.high))
     one_sided = stats.ttest_rel(after, before, alternative="greater").confidence_interval(0.95)
     assert lower_bound(after.tolist(), before.tolist()) == pytest.approx(one_sided.low)
+
+
+def test_paired_subjects_in_clusters_are_scipys_bootstrap() -> None:
+    rng = np.random.default_rng(4)
+    clusters = [str(number) for number in rng.integers(0, 60, 200)]
+    before, after = (rng.random((2, 200)) < [[0.4], [0.6]]).astype(float)
+    found = clustered_paired(after.tolist(), before.tolist(), clusters)
+    sums = np.array([(after - before)[np.array(clusters) == name].sum() for name in set(clusters)])
+    sizes = np.array([clusters.count(name) for name in set(clusters)])
+    reference = stats.bootstrap(
+        (sums, sizes),
+        lambda s, n, axis: s.sum(axis) / n.sum(axis),
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=20_000,
+        rng=rng,
+    ).confidence_interval
+    assert found.n == 200
+    assert found.value == pytest.approx(float((after - before).mean()))
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=0.008)
+
+
+def test_a_cluster_of_paired_subjects_counts_as_one() -> None:
+    after, before = [1.0, 0.0] * 20, [0.0, 0.0] * 20
+    alone, twice = paired(after, before), clustered_paired(after * 2, before * 2, [str(n) for n in range(40)] * 2)
+    assert clustered_paired(after, before, [str(n) for n in range(40)]) == alone
+    assert (twice.value, twice.n) == (alone.value, 80)
+    assert twice.high - twice.low == pytest.approx(alone.high - alone.low, rel=0.07)
+
+
+def test_clusters_that_do_not_differ_are_as_many_subjects() -> None:
+    found, reference = (
+        clustered_paired([1.0] * 80, [1.0] * 80, [str(n // 2) for n in range(80)]),
+        paired([1.0] * 40, [1.0] * 40),
+    )
+    assert (found.low, found.high, found.n) == (reference.low, reference.high, 80)
+    with pytest.raises(ValueError, match="80 subjects can't be in 1 clusters"):
+        clustered_paired([1.0] * 80, [1.0] * 80, ["a"])
 
 
 @pytest.mark.parametrize(("n", "low", "high"), [(1, -0.5, 1.0), (2, -0.2, 1.0), (1000, 0.994, 1.0)])

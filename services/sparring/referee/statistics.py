@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+NumberT = TypeVar("NumberT", np.int64, np.float64)
 
 CONFIDENCE = 0.95
 DRAWS = 2000
@@ -54,11 +57,51 @@ def clustered_share(counts: Sequence[tuple[int, int]], seed: int = 0) -> Share:
     if hits in (0, total):
         bounds = share(len(table) if hits else 0, len(table))
         return Share(hits / total, bounds.low, bounds.high, total)
-    # Clusters with equal counts are the same to a bootstrap, and there are few kinds of them.
+    drawn = redrawn(table, seed)
+    return Share(hits / total, *percentiles(drawn[:, 0] / drawn[:, 1]), total)
+
+
+def redrawn(table: NDArray[NumberT], seed: int) -> NDArray[NumberT]:
+    """Sums of the columns of a table [rows, columns], each time over as many rows drawn from all: [draws, columns].
+
+    Equal rows are the same to a bootstrap, and there are few kinds of them: what is drawn is how often each kind comes.
+    So the order of the rows does not matter.
+    """
     kinds, times = np.unique(table, axis=0, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(table), times / len(table), size=DRAWS) @ kinds
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [50 - 50 * CONFIDENCE, 50 + 50 * CONFIDENCE])
-    return Share(hits / total, float(low), float(high), total)
+    drawn: NDArray[NumberT] = np.random.default_rng(seed).multinomial(len(table), times / len(table), DRAWS) @ kinds
+    return drawn
+
+
+def percentiles(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    """The interval that holds the middle 95 % of what a bootstrap drew."""
+    low, high = np.percentile(drawn, [50 - 50 * CONFIDENCE, 50 + 50 * CONFIDENCE])
+    return float(low), float(high)
+
+
+def mean_share(counts: Sequence[Sequence[tuple[int, int]]], seed: int = 0) -> Share:
+    """The mean of several shares that weigh the same, with the percentile interval of a bootstrap over clusters.
+
+    At 0 or 1 it is the same as their pool, whose interval stands in.
+
+    Args:
+        counts: for each cluster (hits, observations) of each share.
+        seed: of the bootstrap.
+
+    Returns:
+        The mean; `n` is the number of all observations. A share without any is left out, of a draw too.
+    """
+    rows = [row for row in counts if any(total for _, total in row)]
+    pooled = [(sum(hits for hits, _ in row), sum(total for _, total in row)) for row in rows]
+    if sum(hits for hits, _ in pooled) in (0, sum(total for _, total in pooled)):
+        return clustered_share(pooled, seed)
+    table = np.array(rows, dtype=np.int64)
+    hits, total = table.sum(axis=0).T
+    known = total > 0
+    sums = redrawn(table[:, known].reshape(len(rows), -1), seed).reshape(DRAWS, -1, 2)
+    some = sums[..., 1] > 0
+    rates = np.divide(sums[..., 0], sums[..., 1], out=np.zeros(some.shape), where=some)
+    value = float((hits[known] / total[known]).mean())
+    return Share(value, *percentiles(rates.sum(axis=1) / some.sum(axis=1)), int(total.sum()))
 
 
 def paired(after: Sequence[float], before: Sequence[float]) -> Share:
@@ -71,6 +114,37 @@ def paired(after: Sequence[float], before: Sequence[float]) -> Share:
     else:
         low, high = stats.ttest_1samp(differences, 0).confidence_interval(CONFIDENCE)
     return Share(float(differences.mean()), float(low), float(high), len(differences))
+
+
+def clustered_paired(after: Sequence[float], before: Sequence[float], clusters: Sequence[str], seed: int = 0) -> Share:
+    """`paired` for subjects that come in clusters: with the percentile interval of a bootstrap over clusters, unless
+    every subject is a cluster of its own.
+
+    Where the clusters' means do not differ at all, the interval is that of as many subjects as there are clusters.
+
+    Args:
+        after, before: of the same subjects, each from 0 to 1.
+        clusters: the cluster of each subject.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: these are not of one length.
+    """
+    differences = subtract(after, before)
+    if len(clusters) != len(differences):
+        raise ValueError(f"{len(differences)} subjects can't be in {len(clusters)} clusters")
+    names, places = np.unique(np.array(clusters, dtype=str), return_inverse=True)
+    if len(names) == len(differences):
+        return paired(after, before)
+    sizes = np.bincount(places).astype(np.float64)
+    sums = np.bincount(places, weights=differences)
+    value = float(differences.mean())
+    if even(sums / sizes):
+        low, high = padded_interval(sums / sizes, (1 + CONFIDENCE) / 2)
+    else:
+        drawn = redrawn(np.stack([sums, sizes], axis=1), seed)
+        low, high = percentiles(drawn[:, 0] / drawn[:, 1])
+    return Share(value, low, high, len(differences))
 
 
 def lower_bound(after: Sequence[float], before: Sequence[float]) -> float:
