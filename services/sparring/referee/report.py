@@ -7,62 +7,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sparring.ledgers.entries import Share
+from sparring.ledgers.entries import Ending, Share
 from sparring.ledgers.records import Kind
-from sparring.referee import statistics
+from sparring.referee import doubts, statistics
+from sparring.referee.asked import Asked
 from sparring.referee.breakdown import area, by_attacker, by_sample, category
+from sparring.referee.counts import Counts, count
 from sparring.referee.curve import climb
 from sparring.referee.evidence import Evidence
+from sparring.referee.facts import DatasetFacts
 from sparring.referee.items import Suite
 from sparring.referee.measures import Images, Report, measure
+from sparring.referee.shares import to_share
 
 SCHEMA: Final = "sparring.check/1"
-FEW = 30
-"""Observations below which no interval is told: it would say more than is known."""
-MISSING = 0.02
-"""Share of matches without result above which a report is unreliable."""
-UNREADABLE = 0.05
-"""Share of answers without a choice above which a report is unreliable."""
-REJECTED = 0.5
-"""Share of rejected edits above which a report is unreliable: those that pass are a choice of their own."""
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Asked(_Model):
-    """What was asked of whom, and how: whoever has other numbers for the same model compares this first."""
-
-    target: str
-    """Name of the model, as in the ledger."""
-    dataset: str
-    """URI."""
-    offset: int = Field(0, ge=0)
-    limit: int = Field(ge=1)
-    """First sample, and number of samples that were wanted."""
-    attacks: tuple[str, ...]
-    budget: int = Field(ge=1)
-    """Edits of each sample by each attack."""
-    again: int = Field(0, ge=0)
-    """Further answers to each original."""
-    seed: int = Field(0, ge=0)
-    temperature: float = Field(0.0, ge=0)
-    max_tokens: int = Field(ge=1)
-    options: Literal["shuffled", "unshuffled"] = "shuffled"
-    """Order in which they are shown; `unshuffled` is that of the source."""
-    option_seed: int = 0
-    prompt: str
-    """What follows question and options."""
-    max_pixels: int = Field(ge=1)
-    """Largest image; a larger one is no sample."""
-    versions: Mapping[str, str]
-    """Of the packages that take part."""
 
 
 class Measures(_Model):
@@ -118,26 +84,33 @@ class CheckReport(_Model):
     by_area: tuple[Part, ...]
     curves: Mapping[str, tuple[Rung, ...]]
     """By attack: the more tries, the more are fooled, if only by chance."""
-    skipped: Mapping[str, int]
-    """Rows of the dataset that are no samples, by fault."""
+    counts: Counts
+    """What went wrong on the way."""
+    dataset: DatasetFacts
+    """What was met in the dataset."""
+    ended: Ending
+    """How the check ended."""
+    remarks: tuple[str, ...]
+    """What whoever reads the numbers has to know; nothing is wrong with them for it."""
     unreliable: tuple[str, ...]
     """Why the numbers are not to be trusted; empty if nothing speaks against them."""
 
 
-def report(asked: Asked, evidence: Evidence, skipped: Mapping[str, int]) -> CheckReport:
-    """The report on one model.
+def report(asked: Asked, evidence: Evidence, facts: DatasetFacts, ended: Ending) -> CheckReport:
+    """The report on one model. Equal evidence gives an equal report, in whatever order it was gathered.
 
     Args:
         asked: what was asked.
         evidence: what came of it.
-        skipped: rows of the dataset that are no samples, by fault.
+        facts: what was met in the dataset.
+        ended: how the check ended.
     """
     semantic, images, attacks = evidence.of(Kind.SEMANTIC), evidence.images, by_attacker(evidence.suite)
     degraded = Kind.CORRUPTION in evidence.kinds.values()
-    found = measure(semantic, images)
+    found, counts, samples = measure(semantic, images), count(evidence), len(evidence.suite)
     return CheckReport(
         asked=asked,
-        samples=len(evidence.suite),
+        samples=samples,
         images=len(set(images.values())),
         semantic=to_measures(found),
         corruption=to_measures(measure(evidence.of(Kind.CORRUPTION), images)) if degraded else None,
@@ -145,15 +118,26 @@ def report(asked: Asked, evidence: Evidence, skipped: Mapping[str, int]) -> Chec
         by_category=to_parts(by_sample(semantic, lambda name: category(evidence.samples[name])), images),
         by_area=to_parts(by_sample(semantic, lambda name: area(evidence.samples[name])), images),
         curves={name: to_rungs(part, asked.budget, images) for name, part in attacks.items()},
-        skipped=dict(skipped),
-        unreliable=tuple(doubts(found, len(evidence.suite))),
+        counts=counts,
+        dataset=facts,
+        ended=ended,
+        remarks=tuple(remarks(evidence)),
+        unreliable=(
+            *doubts.of_run(ended, samples, asked.limit, facts),
+            *doubts.of_measures(found, samples),
+            *doubts.of_counts(counts, samples),
+        ),
     )
 
 
-def to_share(found: statistics.Share) -> Share:
-    """The share as it is told: without an interval where there are too few observations for one."""
-    told = Share.model_validate(asdict(found))
-    return told if found.n >= FEW else told.model_copy(update={"low": None, "high": None})
+def remarks(evidence: Evidence) -> Iterator[str]:
+    """What to know about the samples."""
+    boxless = sum(not sample.targets for sample in evidence.samples.values())
+    if boxless:
+        yield (
+            f"{boxless} of {len(evidence.samples)} samples have no boxes. There the whole image of a semantic edit is "
+            "compared, in structure and colour, which a small change of what is asked about may pass"
+        )
 
 
 def to_measures(found: Report) -> Measures:
@@ -186,15 +170,4 @@ def to_rungs(suite: Suite, budget: int, images: Images) -> tuple[Rung, ...]:
     )
 
 
-def doubts(found: Report, samples: int) -> Iterator[str]:
-    """What speaks against the numbers."""
-    if samples < FEW:
-        yield f"{samples} samples are too few for an interval; {FEW} or more are needed"
-    if found.missing > MISSING * samples:
-        yield f"{found.missing} matches have no result: see the bounds of robust accuracy"
-    if found.unscored.value > UNREADABLE:
-        yield f"no choice could be read out of {found.unscored.value:.1%} of answers, which count as wrong"
-    if found.validity.value < 1 - REJECTED:
-        yield f"the referee rejected {1 - found.validity.value:.1%} of edits; those that are left are no fair sample"
-    if found.robust.n and found.asr.n == 0:
-        yield "no sample is right on original and control, so that no edit can be credited with an error"
+__all__ = ["SCHEMA", "Asked", "CheckReport", "DatasetFacts", "Measures", "Part", "Rung", "report"]
