@@ -14,19 +14,21 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from sparring.attacker.batches import Edits, gather
+from sparring.attacker.batches import Edits
 from sparring.attacker.config import AttackerConfig
-from sparring.attacker.service import RULES, AttackerService
-from sparring.ledgers.weights import WeightsLedger
-from sparring.policies.config import EditorConfig, EditSampling
+from sparring.attacker.editing import Editing, WithoutEditor, with_editor
+from sparring.attacker.service import RULES, AttackerService, spoken
+from sparring.ledgers.storage import Storage
+from sparring.policies.config import EditSampling
 from sparring.policies.policy import Edited, Order, Trajectory
 from sparring.samples.images import encode_png
+from sparring.serving.addresses import Addresses
 from sparring.serving.config import QueueConfig, ServingConfig, WeightsConfig
 from sparring.serving.logs import configure
-from sparring.serving.queue_metrics import QueueMetrics
-from sparring.serving.reconciler import Reconciler
 from sparring.serving.runner import Runner, Service
 from sparring.v1 import attacker_pb2, attacker_pb2_grpc
+
+SERVING: dict[str, object] = {"drain_seconds": 5, "max_pixels": 64 * 64, "max_image_bytes": 10_000}
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +85,16 @@ class Painter:
 
 @dataclass
 class Running:
-    """A server that runs."""
+    """A server that runs; `policy` is None without an editor."""
 
-    policy: Edits
+    policy: Edits | None
     registry: CollectorRegistry
-    stub: attacker_pb2_grpc.AttackerStub
+    addresses: Addresses
+    channel: grpc.aio.Channel
+
+    @property
+    def stub(self) -> attacker_pb2_grpc.AttackerStub:
+        return attacker_pb2_grpc.AttackerStub(self.channel)
 
     async def edit(self, request: attacker_pb2.EditRequest) -> list[attacker_pb2.EditResponse]:
         return [response async for response in self.stub.Edit(request, timeout=30)]
@@ -96,36 +103,65 @@ class Running:
 Launch = Callable[..., AbstractAsyncContextManager[Running]]
 
 
+@asynccontextmanager
+async def served(serving: ServingConfig, editing: Editing, registry: CollectorRegistry) -> AsyncIterator[Addresses]:
+    """Where an attacker is served that edits with `editing`."""
+    servicer = AttackerService(serving, editing)
+    service = Service(
+        attacker_pb2.DESCRIPTOR.services_by_name["Attacker"],
+        lambda server: attacker_pb2_grpc.add_AttackerServicer_to_server(servicer, server),
+    )
+    standards = spoken(serving, servicer, editing.reconciler)
+    runner = Runner(
+        serving, [service], registry=registry, reconciler=editing.reconciler, rules=RULES, standards=standards
+    )
+    yield await runner.start()
+    await runner.drain()
+
+
 @pytest.fixture
 def launch(tmp_path: Path) -> Launch:
-    """`async with launch(policy, **queue settings) as running`. Without a policy it is a `Painter` at work."""
+    """`async with launch(policy, **queue settings) as running`. Without a policy it is a `Painter` at work.
+
+    `serving` are settings of the server.
+    """
 
     @asynccontextmanager
-    async def start(policy: Edits | None = None, **queue: float) -> AsyncIterator[Running]:
+    async def start(
+        policy: Edits | None = None, serving: dict[str, object] | None = None, **queue: float
+    ) -> AsyncIterator[Running]:
         if policy is None:
             policy = Painter()
             policy.gate.set()
         config = AttackerConfig(
-            serving=ServingConfig(drain_seconds=5, max_pixels=64 * 64, max_image_bytes=10_000),
-            editor=EditorConfig(base="none"),
+            serving=ServingConfig(**{**SERVING, **(serving or {})}),
+            storage=Storage(root=str(tmp_path)),
             weights=WeightsConfig(serve_base=True),
             queue=QueueConfig(**{"wait_seconds": 0, **queue}),
         )
         registry = CollectorRegistry()
         async with (
-            Reconciler(WeightsLedger(tmp_path), policy, "attacker", config.weights, registry) as reconciler,
-            gather(policy, config.queue, QueueMetrics(registry, "edits")) as batcher,
+            with_editor(policy, config, registry) as editing,
+            served(config.serving, editing, registry) as addresses,
+            grpc.aio.insecure_channel(addresses.grpc) as channel,
         ):
-            servicer = AttackerService(config, batcher, reconciler)
-            service = Service(
-                attacker_pb2.DESCRIPTOR.services_by_name["Attacker"],
-                lambda server: attacker_pb2_grpc.add_AttackerServicer_to_server(servicer, server),
-            )
-            runner = Runner(config.serving, [service], registry=registry, reconciler=reconciler, rules=RULES)
-            addresses = await runner.start()
-            async with grpc.aio.insecure_channel(addresses.grpc) as channel:
-                yield Running(policy, registry, attacker_pb2_grpc.AttackerStub(channel))
-            await runner.drain()
+            yield Running(policy, registry, addresses, channel)
+
+    return start
+
+
+@pytest.fixture
+def launch_bare() -> Launch:
+    """`async with launch_bare(**settings of the server) as running`: an attacker without an editor."""
+
+    @asynccontextmanager
+    async def start(**serving: object) -> AsyncIterator[Running]:
+        registry = CollectorRegistry()
+        async with (
+            served(ServingConfig(**{**SERVING, **serving}), WithoutEditor(), registry) as addresses,
+            grpc.aio.insecure_channel(addresses.grpc) as channel,
+        ):
+            yield Running(None, registry, addresses, channel)
 
     return start
 

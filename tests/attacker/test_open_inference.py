@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 
 import grpc
 import httpx
@@ -19,18 +18,13 @@ from kserve.inference_client import RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 from prometheus_client import CollectorRegistry
 
-from sparring.attacker.batches import Edits, gather
-from sparring.attacker.config import AttackerConfig
-from sparring.attacker.service import RULES, AttackerService, spoken
-from sparring.ledgers.weights import WeightsLedger
+from sparring.attacker.batches import Edits
 from sparring.policies.config import EditorConfig, EditSampling
 from sparring.policies.editor import Editor
 from sparring.samples.images import decode, encode_png
-from sparring.serving.config import QueueConfig, ServingConfig, WeightsConfig
-from sparring.serving.queue_metrics import QueueMetrics
-from sparring.serving.reconciler import Reconciler
-from sparring.serving.runner import Runner, Service
 from sparring.v1 import attacker_pb2, attacker_pb2_grpc, sample_pb2
+
+from .conftest import Launch, Running
 
 
 @dataclass
@@ -58,45 +52,29 @@ class Speaking:
 
 
 Speak = Callable[..., AbstractAsyncContextManager[Speaking]]
+STANDARDS = {"open_inference": True, "rest_port": 0, "drain_seconds": 60, "max_image_bytes": 20_000}
+
+
+@asynccontextmanager
+async def spoken_to(running: Running) -> AsyncIterator[Speaking]:
+    addresses = running.addresses
+    async with AsyncExitStack() as stack:
+        oip = InferenceGRPCClient(addresses.grpc, retries=0, timeout=None)
+        await stack.enter_async_context(oip)
+        rest = InferenceRESTClient(RESTConfig(protocol="v2", timeout=None))
+        stack.push_async_callback(rest.close)
+        yield Speaking(running.registry, f"http://{addresses.rest}", running.stub, oip, rest)
 
 
 @pytest.fixture
-def speak(tmp_path: Path) -> Speak:
+def speak(launch: Launch) -> Speak:
     """`async with speak(policy, **queue settings) as speaking`."""
 
     @asynccontextmanager
     async def start(policy: Edits, max_message_bytes: int = 2**20, **queue: float) -> AsyncIterator[Speaking]:
-        limits = {"max_pixels": 64 * 64, "max_image_bytes": 20_000, "max_message_bytes": max_message_bytes}
-        config = AttackerConfig(
-            serving=ServingConfig(open_inference=True, rest_port=0, drain_seconds=60, **limits),
-            editor=EditorConfig(base="none"),
-            weights=WeightsConfig(serve_base=True),
-            queue=QueueConfig(**{"wait_seconds": 0, **queue}),
-        )
-        registry = CollectorRegistry()
-        async with AsyncExitStack() as stack:
-            reconciler = await stack.enter_async_context(
-                Reconciler(WeightsLedger(tmp_path), policy, "attacker", config.weights, registry)
-            )
-            batcher = await stack.enter_async_context(gather(policy, config.queue, QueueMetrics(registry, "edits")))
-            servicer = AttackerService(config, batcher, reconciler)
-            service = Service(
-                attacker_pb2.DESCRIPTOR.services_by_name["Attacker"],
-                lambda server: attacker_pb2_grpc.add_AttackerServicer_to_server(servicer, server),
-            )
-            standards = spoken(config.serving, servicer, reconciler)
-            runner = Runner(
-                config.serving, [service], registry=registry, reconciler=reconciler, rules=RULES, standards=standards
-            )
-            addresses = await runner.start()
-            stack.push_async_callback(runner.drain)
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(addresses.grpc))
-            oip = InferenceGRPCClient(addresses.grpc, retries=0, timeout=None)
-            await stack.enter_async_context(oip)
-            rest = InferenceRESTClient(RESTConfig(protocol="v2", timeout=None))
-            stack.push_async_callback(rest.close)
-            stub = attacker_pb2_grpc.AttackerStub(channel)
-            yield Speaking(registry, f"http://{addresses.rest}", stub, oip, rest)
+        serving = {**STANDARDS, "max_message_bytes": max_message_bytes}
+        async with launch(policy, serving, **queue) as running, spoken_to(running) as speaking:
+            yield speaking
 
     return start
 
@@ -266,3 +244,20 @@ async def test_the_small_editor_edits_and_makes_controls_through_the_standard(sp
     for image in (*images["image"], *images["control"]):
         assert decode(image, max_pixels=10**6, max_bytes=10**6).shape == (24, 32, 3)
     assert images["image"][0] != images["image"][1]
+
+
+async def test_without_an_editor_attacks_without_a_model_go_on(launch_bare, ask, picture):
+    async with launch_bare(**STANDARDS) as running, spoken_to(running) as speaking:
+        assert await speaking.rest.is_model_ready(speaking.url, "attacker")
+        request = ask("image", "control", attack=b"noise")
+        images = await speaking.by_http(request)
+        assert await speaking.by_grpc(request) == images
+        with pytest.raises(grpc.aio.AioRpcError) as over_grpc:
+            await speaking.by_grpc(ask(instruction=b"add a cat"))
+        with pytest.raises(httpx.HTTPStatusError, match=r"set `editor` in its configuration.*404"):
+            await speaking.by_http(ask(instruction=b"add a cat"))
+        request.model_version = "base"
+        with pytest.raises(grpc.aio.AioRpcError, match="configured without weights"):
+            await speaking.by_grpc(request)
+    assert (len(images["image"]), images["control"]) == (2, [encode_png(picture)])
+    assert over_grpc.value.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -18,7 +18,8 @@ from sparring.policies.editor import Editor
 from sparring.samples.images import decode, encode_png
 from sparring.samples.shapes import Shapes, World
 from sparring.serving.tensors import from_proto
-from sparring.v1 import attacker_pb2, sample_pb2
+from sparring.v1 import attacker_pb2, sample_pb2, weights_pb2
+from sparring.v1.weights_pb2_grpc import WeightsStub
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -259,6 +260,27 @@ async def test_an_attack_that_is_unknown_or_finds_no_room_is_refused(launch, req
             (violation,) = detail(error, BadRequest()).field_violations
             assert (violation.field, violation.reason) == (field, reason)
         assert running.policy.batches == []
+
+
+async def test_without_an_editor_the_control_is_the_original_and_learned_attacks_are_refused(
+    launch_bare, request_attack, request_edit, picture
+):
+    async with launch_bare() as running:
+        control, edit = await running.edit(request_attack("noise", 1, control=True))
+        error = await refusal(running, request_edit(1, control=True))
+        with pytest.raises(grpc.aio.AioRpcError) as weights:
+            await WeightsStub(running.channel).GetState(weights_pb2.GetStateRequest(), timeout=30)
+    np.testing.assert_array_equal(pixels(control.control.image), picture)
+    assert edit.edit.kind == attacker_pb2.EDIT_KIND_CORRUPTION
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "set `editor` in its configuration" in error.details()
+    assert weights.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_with_an_editor_the_same_attack_gives_the_same_edit(launch, launch_bare, request_attack):
+    async with launch() as running, launch_bare() as bare:
+        request = request_attack("add", 1, 2)
+        assert await running.edit(request) == await bare.edit(request)
 
 
 async def test_the_small_editor_edits_scenes_and_photographs(launch, request_edit):

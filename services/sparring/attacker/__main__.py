@@ -11,13 +11,13 @@ from sparring.attacker.config import AttackerConfig
 
 async def run(config: AttackerConfig) -> None:
     """Serve until SIGTERM."""
-    import torch
+    from sparring.attacker.opening import open_editing
+    from sparring.attacker.service import serve_attacker
+    from sparring.serving.metrics import new_registry
 
-    from sparring.attacker.service import serve_policy
-    from sparring.policies.editor import Editor
-
-    torch.set_num_threads(config.threads)
-    await serve_policy(Editor(config.editor), config)
+    registry = new_registry()
+    async with open_editing(config, registry) as editing:
+        await serve_attacker(editing, config, registry)
 
 
 def main() -> None:

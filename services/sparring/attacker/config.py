@@ -17,7 +17,9 @@ class AttackerConfig(BaseModel):
     serving: ServingConfig = ServingConfig()
     storage: Storage = Storage()
     weights: WeightsConfig = WeightsConfig()
-    editor: EditorConfig
+    editor: EditorConfig | None = None
+    """None serves attacks without a model alone: no torch is imported, no weights are held, and the control is the
+    original itself."""
     queue: QueueConfig = QueueConfig(batch=128, limit=4096)
     controls_bytes: int = Field(256 * 2**20, ge=0)
     """Controls that are kept, so that a second group of edits of an image does not make them again; PNG bytes."""

@@ -1,6 +1,7 @@
 """The attacker as a KServe model, for callers who speak the Open Inference Protocol.
 
 Model `attacker`; its version is the name of a revision, and a request without one is answered by the active revision.
+An attacker without an editor has no versions, refuses an `instruction`, and gives the original itself as `control`.
 
 | tensor | datatype, shape | |
 |---|---|---|
@@ -29,8 +30,8 @@ from pydantic import BaseModel, ConfigDict
 
 from sparring.policies.config import EditSampling
 from sparring.serving.errors import BadTensor, InvalidRequest, TooLarge, Violation
-from sparring.serving.reconciler import Reconciler
 from sparring.serving.standards.inputs import Inputs, Tensor, read_parameters
+from sparring.serving.standards.loaded import Loaded
 from sparring.serving.standards.model import StandardModel
 from sparring.serving.standards.outputs import Given
 from sparring.serving.statuses import Rules
@@ -74,8 +75,8 @@ class AttackerModel(StandardModel):
         most_bytes: of all images of a response together.
     """
 
-    def __init__(self, edit: Edit, reconciler: Reconciler, rules: Rules, most_bytes: int) -> None:
-        super().__init__(NAME, reconciler, inputs=_INPUTS, outputs=_OUTPUTS, rules=rules)
+    def __init__(self, edit: Edit, loaded: Loaded, rules: Rules, most_bytes: int) -> None:
+        super().__init__(NAME, loaded, inputs=_INPUTS, outputs=_OUTPUTS, rules=rules)
         self._edit, self._most = edit, most_bytes
 
     def field(self, path: str) -> str:

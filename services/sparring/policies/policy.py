@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sparring.policies.config import AnswerSampling, EditSampling, Variant
+
+if TYPE_CHECKING:  # orders and edits are spoken of where there is no model, too
+    import torch
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Parrot(Holding, StandardModel):
 
     async def answer(self, inputs: Inputs, request: InferRequest, outputs: frozenset[str]) -> Given:
         said = inputs.text("say")
-        with self._reconciler.bind(request.model_version or "", "") as bound:
+        with self._loaded.bind(request.model_version or "", "") as bound:
             match said:
                 case "wait":
                     await self.hold()

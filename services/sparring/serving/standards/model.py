@@ -18,28 +18,28 @@ from kserve.errors import ModelNotReady
 from kserve.protocol.infer_type import InferRequest, InferResponse
 
 from sparring.serving.errors import InvalidRequest
-from sparring.serving.reconciler import Reconciler
 from sparring.serving.standards.inputs import Inputs, Tensor
+from sparring.serving.standards.loaded import Loaded
 from sparring.serving.standards.outputs import Given, to_response, wanted
 from sparring.serving.statuses import RULES, Rules, describe
 
 
 class StandardModel(kserve.Model):
-    """Answers by a reconciler's revisions.
+    """Answers by what is loaded.
 
     Args:
         name: KServe's name of the model.
-        reconciler: says what is loaded.
+        loaded: a reconciler, or `Weightless`.
         inputs: the tensors it takes, optional ones among them.
         outputs: the tensors it gives.
         rules: statuses of the room's own exceptions.
     """
 
     def __init__(
-        self, name: str, reconciler: Reconciler, *, inputs: Sequence[Tensor], outputs: Sequence[Tensor], rules: Rules
+        self, name: str, loaded: Loaded, *, inputs: Sequence[Tensor], outputs: Sequence[Tensor], rules: Rules
     ) -> None:
         super().__init__(name)
-        self._reconciler, self._rules = reconciler, rules
+        self._loaded, self._rules = loaded, rules
         self._inputs, self._outputs = inputs, outputs
 
     @abstractmethod
@@ -53,7 +53,7 @@ class StandardModel(kserve.Model):
     @property
     def versions(self) -> list[str]:
         """Revisions that may be asked for, the active one first."""
-        state = self._reconciler.state
+        state = self._loaded.state
         return [pin.name for pin in (state.active, *state.resident) if pin is not None]
 
     def require(self, version: str) -> None:
@@ -63,17 +63,17 @@ class StandardModel(kserve.Model):
             ModelNotReady: nothing is loaded yet.
             NotResident: the version is not.
         """
-        if not self._reconciler.ready.is_set():
+        if not self._loaded.ready.is_set():
             raise ModelNotReady(self.name, "Its weights are not loaded yet.")
-        with self._reconciler.bind(version, ""):
+        with self._loaded.bind(version, ""):
             pass
 
     async def healthy(self) -> bool:
         """Whether it answers: KServe's word for ready."""
-        return self._reconciler.ready.is_set()
+        return self._loaded.ready.is_set()
 
     def load(self) -> bool:
-        """KServe calls this within a request to a model that is not ready, to get it so. Only the reconciler can.
+        """KServe calls this within a request to a model that is not ready, to get it so. It gets so only on its own.
 
         Raises:
             ModelNotReady: nothing is loaded yet.
