@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from sparring.ledgers.errors import InvalidGroup
+from sparring.ledgers.forgetting import times_forgotten
 from sparring.ledgers.ids import Ids
 from sparring.ledgers.lock import exclusive
 from sparring.ledgers.records import Group
@@ -84,10 +85,15 @@ class Appender:
         self._tables = tables
         self._writer = uuid.uuid4().hex
         self._sequence = 0
+        self._know_nothing()
+
+    def _know_nothing(self) -> None:
+        self._forgotten = times_forgotten(self._tables)
         self._groups, self._samples, self._edits = Ids("group_id"), Ids("sample_id"), Ids("edit_id")
 
     def has(self, group_id: str) -> bool:
         """Whether the group is in the ledger, whoever appended it."""
+        self._unlearn()
         self._groups.refresh(self._tables.episodes.snapshot())
         return group_id in self._groups
 
@@ -113,7 +119,13 @@ class Appender:
                 self._write(commit, first)
             return new
 
+    def _unlearn(self) -> None:
+        """Ids only come to be known; where rows have gone, all are read again."""
+        if times_forgotten(self._tables) != self._forgotten:
+            self._know_nothing()
+
     def _refresh(self) -> None:
+        self._unlearn()
         self._groups.refresh(self._tables.episodes.snapshot())
         self._samples.refresh(self._tables.samples.snapshot())
         self._edits.refresh(self._tables.edits.snapshot())

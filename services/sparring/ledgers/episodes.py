@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from sparring.ledgers.appender import Appender
+from sparring.ledgers.forgetting import forget
 from sparring.ledgers.lock import exclusive
 from sparring.ledgers.records import (
     EditId,
@@ -149,6 +150,11 @@ class EpisodeLedger:
         """Take out the trajectories of a phase that is over; return how many. Compaction then frees the space."""
         with exclusive(self._tables.upkeep_lock, wait=True):
             return self._tables.trajectories.delete(equal(campaign=campaign, phase=phase))
+
+    def forget(self, campaign: str) -> int:
+        """Take out a campaign's episodes, and the edits and samples that no other campaign's episodes name; return how
+        many episodes there were. Compaction then frees the space."""
+        return forget(self._tables, campaign)
 
     def export_parquet(self, folder: Path) -> list[Path]:
         """Write each table to `folder`/TABLE.parquet and return the files. A file that is there is replaced."""

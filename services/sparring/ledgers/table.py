@@ -33,6 +33,14 @@ def equal(**columns: str | None) -> str:
     return " AND ".join(f"{name} = {_quoted(value)}" for name, value in columns.items() if value is not None)
 
 
+def among(column: str, values: Iterable[str]) -> Iterator[str]:
+    """SQL for: this column has one of these values; several pieces, as long lists are slow."""
+    wanted = sorted(set(values))
+    for start in range(0, len(wanted), _IDS_PER_QUERY):
+        several = ", ".join(map(_quoted, wanted[start : start + _IDS_PER_QUERY]))
+        yield f"{column} IN ({several})"
+
+
 def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
@@ -82,10 +90,8 @@ class Snapshot:
 
     def find(self, columns: Sequence[str], column: str, values: Iterable[str]) -> Iterator[Row]:
         """Rows whose `column` is one of `values`, in no particular order."""
-        wanted = sorted(set(values))
-        for start in range(0, len(wanted), _IDS_PER_QUERY):
-            several = ", ".join(_quoted(value) for value in wanted[start : start + _IDS_PER_QUERY])
-            yield from self.rows(columns, f"{column} IN ({several})")
+        for where in among(column, values):
+            yield from self.rows(columns, where)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ class Tables:
         append_lock: held by whoever appends, from the first table to the last.
         upkeep_lock: held by whoever compacts or deletes; appending goes on meanwhile.
         pending: names the commit that is under way.
+        forgotten: says how often something was forgotten; see `sparring.ledgers.forgetting`.
     """
 
     samples: Table
@@ -27,6 +28,7 @@ class Tables:
     append_lock: Path
     upkeep_lock: Path
     pending: Path
+    forgotten: Path
 
     @classmethod
     def open(cls, folder: Path) -> Tables:
@@ -41,6 +43,7 @@ class Tables:
             append_lock=folder / "append.lock",
             upkeep_lock=folder / "upkeep.lock",
             pending=folder / "pending.json",
+            forgotten=folder / "forgotten",
         )
         with exclusive(tables.append_lock, wait=True):
             for table in tables.all:
