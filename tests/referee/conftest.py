@@ -21,6 +21,7 @@ from sparring.referee.opening import open_referee
 from sparring.referee.service import RULES
 from sparring.samples.sample import Sample
 from sparring.serving import statuses
+from sparring.serving.authentication import Authentication
 from sparring.serving.deadlines import Deadlines
 from sparring.serving.interceptor import Interceptor
 from sparring.serving.mapping import Mapping
@@ -54,6 +55,7 @@ class Ring:
     ledger: EpisodeLedger
     referee: referee_pb2_grpc.RefereeStub
     registry: CollectorRegistry
+    address: str
 
     async def play(self, request: referee_pb2.PlayRequest) -> list[referee_pb2.PlayResponse]:
         return [event async for event in self.referee.Play(request)]
@@ -96,19 +98,22 @@ def ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
             storage = Storage(root=str(tmp_path))
             sides = {"attacker": Opponent(address=attacker), "defender": Opponent(address=defender)}
             config = RefereeConfig(storage=storage, **{**sides, **settings})  # type: ignore[arg-type]
-            service = await stack.enter_async_context(open_referee(config, registry))
-            around = (CallMetrics(registry), mapping, Deadlines(300), Validation())
-            address = await stack.enter_async_context(serving(service.join, *around))
+            services = await stack.enter_async_context(open_referee(config, registry))
+            guard = Authentication(config.serving.callers, frozenset())
+            around = (CallMetrics(registry), mapping, guard, Deadlines(300), Validation())
+            address = await stack.enter_async_context(
+                serving(lambda server: [service.join(server) for service in services], *around)
+            )
             stack.callback(pupil.release.set)
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
             stub = referee_pb2_grpc.RefereeStub(channel)
-            yield Ring(painter, pupil, EpisodeLedger(tmp_path), stub, registry)
+            yield Ring(painter, pupil, EpisodeLedger(tmp_path), stub, registry, address)
 
     return start
 
 
 @asynccontextmanager
-async def serving(join: Callable[[grpc.aio.Server], None], *interceptors: Interceptor) -> AsyncIterator[str]:
+async def serving(join: Callable[[grpc.aio.Server], object], *interceptors: Interceptor) -> AsyncIterator[str]:
     """The address of a server, which has no ports but this one."""
     server = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
     join(server)

@@ -177,10 +177,10 @@ class CheckEnded(Entry):
     """Samples of which everything has been tried."""
     missing: int = Field(ge=0)
     """Matches without a result."""
-    shuffled: bool
-    """Whether options were; else they were shown in the order of the source."""
+    asked: dict[str, JsonValue]
+    """What was asked of whom, and how; `sparring.referee.asked.Asked`, as JSON."""
     dataset: dict[str, JsonValue]
-    """What was met in the dataset; `sparring.referee.report.DatasetFacts`, as JSON."""
+    """What was met in the dataset; `sparring.referee.facts.DatasetFacts`, as JSON."""
 
 
 JournalEntry = Annotated[

@@ -17,8 +17,8 @@ async def run(config: RefereeConfig) -> None:
     from sparring.serving.runner import serve
 
     registry = new_registry()
-    async with open_referee(config, registry) as service:
-        await serve(config.serving, [service], registry=registry, rules=RULES)
+    async with open_referee(config, registry) as services:
+        await serve(config.serving, services, registry=registry, rules=RULES)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sparring.ledgers.storage import Storage
+from sparring.referee.targets.config import TargetsConfig
 from sparring.serving.config import ServingConfig
 
 
@@ -71,6 +72,17 @@ class Opponent(_Model):
     """... and the one with its private key."""
 
 
+class ChecksConfig(_Model):
+    """Checks that callers submit."""
+
+    at_once: int = Field(4, ge=1)
+    """Checks that are played at the same time; others wait."""
+    waiting: int = Field(64, ge=0)
+    """Checks that may wait; more are refused with RESOURCE_EXHAUSTED."""
+    upload_bytes: int = Field(4 * 2**30, ge=1)
+    """Samples that one check may send."""
+
+
 class RefereeConfig(_Model):
     """One referee process."""
 
@@ -92,3 +104,6 @@ class RefereeConfig(_Model):
     """Longest that one call to attacker or defender may take."""
     judges: int = Field(1, ge=1)
     """Threads that judge edits."""
+    checks: ChecksConfig = ChecksConfig()
+    targets: TargetsConfig = TargetsConfig()
+    """Endpoints that callers may have checked."""

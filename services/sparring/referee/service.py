@@ -12,16 +12,18 @@ import structlog
 
 from sparring.ledgers.records import EditId, EditRecord, SampleId
 from sparring.referee.check import Check, Plan, fingerprint, suite_name
+from sparring.referee.checks.errors import Elsewhere, NotEnded, OtherCheck, UnknownCheck
 from sparring.referee.config import RefereeConfig
 from sparring.referee.items import Item
 from sparring.referee.match import Table
 from sparring.referee.measures import measure
 from sparring.referee.messages import check_terms, to_attack, to_played, to_report, to_sample, to_terms
+from sparring.referee.targets.admission import BadTarget
 from sparring.referee.terms import Original, Recorded, View
 from sparring.samples.boxes import BadBox
 from sparring.samples.catalog import BadDataset, open_dataset
 from sparring.samples.images import BadImage
-from sparring.samples.reader import Reader
+from sparring.samples.reader import Limits, Reader
 from sparring.samples.roots import OutsideRoots
 from sparring.samples.sample import Sample, SampleSource
 from sparring.serving.errors import InvalidRequest, QueueFull, Violation
@@ -45,6 +47,11 @@ RULES: Rules = {
     UnknownEdit: Rule(grpc.StatusCode.INVALID_ARGUMENT, "recorded.edit_ids"),
     BadDataset: Rule(grpc.StatusCode.INVALID_ARGUMENT, "dataset.uri"),
     OutsideRoots: Rule(grpc.StatusCode.INVALID_ARGUMENT, "dataset.uri"),
+    UnknownCheck: Rule(grpc.StatusCode.NOT_FOUND),
+    OtherCheck: Rule(grpc.StatusCode.ALREADY_EXISTS),
+    NotEnded: Rule(grpc.StatusCode.FAILED_PRECONDITION),
+    Elsewhere: Rule(grpc.StatusCode.FAILED_PRECONDITION),
+    BadTarget: Rule(grpc.StatusCode.INVALID_ARGUMENT, "spec.model"),
 }
 """Statuses of the referee's own errors; an opponent's bring theirs."""
 
@@ -115,7 +122,8 @@ class RefereeService(RefereeServicer):
         yield referee_pb2.CheckResponse(report=to_report(measure(items)))
 
     def _open(self, dataset: sample_pb2.Dataset) -> SampleSource:
-        return open_dataset(dataset.uri, [Path(root) for root in self._config.dataset_roots])
+        serving, roots = self._config.serving, [Path(root) for root in self._config.dataset_roots]
+        return open_dataset(dataset.uri, roots, Limits(pixels=serving.max_pixels, bytes=serving.max_image_bytes))
 
     def _plan(self, request: referee_pb2.CheckRequest) -> Plan:
         dataset = request.dataset

@@ -6,6 +6,7 @@ What a call asks of others must be answered before that, so `remaining` is what 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,10 +43,11 @@ class Deadlines(Interceptor):
 
 
 def deadline() -> float:
-    """When the current call must have ended, on the clock of `time.monotonic`, seconds."""
-    return _DEADLINE.get()
+    """When the current call must have ended, on the clock of `time.monotonic`, seconds; infinity outside of calls."""
+    return _DEADLINE.get(math.inf)
 
 
 def remaining(margin: float = 0.0) -> float:
-    """Seconds that the current call may still spend on others, if it wants `margin` for itself; never negative."""
+    """Seconds that the current call may still spend on others, if it wants `margin` for itself; never negative.
+    Infinity outside of calls."""
     return max(0.0, deadline() - time.monotonic() - margin)
