@@ -80,11 +80,15 @@ def pool(suite: Suite, count: Callable[[Item], Hits], images: Images | None = No
         count: the measure.
         images: by default every sample has an image of its own.
     """
+    return together((images[name] if images else name, count(item)) for name, item in suite.items())
+
+
+def together(observed: Iterable[tuple[str, Hits]]) -> Share:
+    """A share of observations in clusters, see `pool`: name of the cluster, hits and observations."""
     clusters: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for name, item in suite.items():
-        cluster = clusters[images[name] if images else name]
-        for place, number in enumerate(count(item)):
-            cluster[place] += number
+    for name, hits in observed:
+        for place, number in enumerate(hits):
+            clusters[name][place] += number
     if all(total <= 1 for _, total in clusters.values()):
         return share(sum(hits for hits, _ in clusters.values()), sum(total for _, total in clusters.values()))
     return clustered_share([(hits, total) for hits, total in clusters.values()])

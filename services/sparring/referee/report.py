@@ -22,6 +22,7 @@ from sparring.referee.evidence import Evidence
 from sparring.referee.facts import DatasetFacts
 from sparring.referee.items import Suite
 from sparring.referee.measures import Images, Report, measure
+from sparring.referee.scores import Score, scores
 from sparring.referee.shares import to_share
 
 SCHEMA: Final = "sparring.check/1"
@@ -84,6 +85,8 @@ class CheckReport(_Model):
     by_area: tuple[Part, ...]
     curves: Mapping[str, tuple[Rung, ...]]
     """By attack: the more tries, the more are fooled, if only by chance."""
+    scores: tuple[Score, ...]
+    """What the benchmark that the samples are of reports of itself."""
     counts: Counts
     """What went wrong on the way."""
     dataset: DatasetFacts
@@ -118,6 +121,7 @@ def report(asked: Asked, evidence: Evidence, facts: DatasetFacts, ended: Ending)
         by_category=to_parts(by_sample(semantic, lambda name: category(evidence.samples[name])), images),
         by_area=to_parts(by_sample(semantic, lambda name: area(evidence.samples[name])), images),
         curves={name: to_rungs(part, asked.budget, images) for name, part in attacks.items()},
+        scores=scores(evidence),
         counts=counts,
         dataset=facts,
         ended=ended,
