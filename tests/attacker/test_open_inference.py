@@ -208,7 +208,6 @@ EVERYWHERE = {"boxes": np.array([[0, 0, 32, 24]], np.float32), "names": [b"a cat
         ({"attack": b"noise", "boxes": np.zeros((1, 4), np.float32), "names": [b"a cat"]}, {}, "boxes[0]"),
         ({"attack": b"noise", "boxes": np.full((1, 4), np.nan, np.float32), "names": [b"x"]}, {}, "boxes[0]"),
         ({"attack": b"noise", "boxes": np.ones((1, 4), np.float32), "names": [b""]}, {}, "names[0]"),
-        ({"attack": b"recolour", **EVERYWHERE}, {}, "boxes"),
         ({"instruction": b""}, {}, "instruction"),
         ({"instruction": b"add a cat"}, {"steps": 0}, "parameters.steps"),
         ({"instruction": b"add a cat"}, {"steps": 2**40}, "parameters"),
@@ -228,6 +227,22 @@ async def test_wrong_input_is_told_by_the_name_it_has_in_the_protocol(speak, ask
     assert over_grpc.value.details().startswith(f"{field}: ")
     assert over_http.value.response.status_code == 400
     assert over_http.value.response.json()["error"].startswith(f"{field}: ")
+
+
+async def test_where_there_is_nothing_to_do_a_reason_stands_for_the_image(speak, ask, busy):
+    async with speak(busy) as speaking:
+        over_grpc = await speaking.by_grpc(ask("image", "reason", "control", attack=b"recolour", **EVERYWHERE))
+        over_http = await speaking.rest.infer(
+            speaking.url, ask("image", "reason", attack=b"recolour", **EVERYWHERE), model_name="attacker"
+        )
+        made = await speaking.by_grpc(ask("image", "reason", attack=b"noise", **EVERYWHERE))
+    assert over_grpc["image"] == [b"", b""]
+    assert len(over_grpc["control"]) == 1
+    why = "nothing stands out away from the 1 targets in an image of 32 x 24"
+    assert over_grpc["reason"] == [why.encode()] * 2
+    assert {output.name: output.data for output in over_http.outputs} == {"image": ["", ""], "reason": [why] * 2}
+    assert made["reason"] == [b"", b""]
+    assert all(made["image"])
 
 
 async def test_more_images_than_a_message_holds_are_refused(speak, ask, busy, picture):

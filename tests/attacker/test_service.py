@@ -13,6 +13,8 @@ from google.rpc.status_pb2 import Status
 from PIL import Image
 from skimage import data
 
+from sparring.attacker.procedural import Attacked
+from sparring.attacker.space import NoRoom
 from sparring.policies.config import EditorConfig, EditSampling
 from sparring.policies.editor import Editor
 from sparring.samples.images import decode, encode_png
@@ -248,18 +250,47 @@ async def test_noise_is_a_corruption(launch, request_attack):
     assert response.edit.kind == attacker_pb2.EDIT_KIND_CORRUPTION
 
 
-async def test_an_attack_that_is_unknown_or_finds_no_room_is_refused(launch, request_attack):
+async def test_an_attack_that_is_unknown_is_refused(launch, request_attack):
+    async with launch() as running:
+        error = await refusal(running, request_attack("sing", 1, control=True))
+        assert running.policy.batches == []
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    (violation,) = detail(error, BadRequest()).field_violations
+    assert (violation.field, violation.reason) == ("procedural.name", "UNKNOWN_ATTACK")
+
+
+@pytest.mark.parametrize(
+    ("attack", "kind", "reason"),
+    [
+        ("recolour", attacker_pb2.EDIT_KIND_SEMANTIC, "nothing stands out away from the 1 targets"),
+        ("add", attacker_pb2.EDIT_KIND_SEMANTIC, "1 targets leave no 4 x 4 pixels"),
+        ("crop", attacker_pb2.EDIT_KIND_CORRUPTION, "1 targets leave nothing to cut off"),
+        ("shift", attacker_pb2.EDIT_KIND_CORRUPTION, "1 targets leave no way to shift"),
+    ],
+)
+async def test_an_attack_that_finds_nothing_to_do_says_so_for_each_seed(launch, request_attack, attack, kind, reason):
     everywhere = sample_pb2.Target(name="a cat", box=sample_pb2.Box(x=0, y=0, width=32, height=24))
     async with launch() as running:
-        for request, field, reason in (
-            (request_attack("sing", 1, control=True), "procedural.name", "UNKNOWN_ATTACK"),
-            (request_attack("recolour", 1, targets=[everywhere]), "targets", "NO_ROOM"),
-        ):
-            error = await refusal(running, request)
-            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-            (violation,) = detail(error, BadRequest()).field_violations
-            assert (violation.field, violation.reason) == (field, reason)
-        assert running.policy.batches == []
+        control, *rest = await running.edit(request_attack(attack, 1, 2, targets=[everywhere], control=True))
+    assert control.HasField("control")
+    assert [(reply.no_edit.index, reply.no_edit.kind) for reply in rest] == [(0, kind), (1, kind)]
+    assert all(reply.no_edit.reason.startswith(reason) for reply in rest)
+
+
+async def test_the_other_edits_of_a_group_go_on(launch, request_attack, monkeypatch):
+    def moody(image: np.ndarray, targets: object, rng: np.random.Generator) -> Attacked:
+        if rng.random() < 0.5:
+            raise NoRoom("not today")
+        return Attacked(image, "semantic")
+
+    monkeypatch.setattr("sparring.attacker.service.find_attack", lambda name: moody)
+    async with launch() as running:
+        replies = await running.edit(request_attack("moody", *range(20)))
+    found = [reply.WhichOneof("result") for reply in replies]
+    expected = ["no_edit" if np.random.default_rng(seed).random() < 0.5 else "edit" for seed in range(20)]
+    assert found == expected
+    assert [(reply.edit if reply.HasField("edit") else reply.no_edit).index for reply in replies] == [*range(20)]
+    assert set(found) == {"edit", "no_edit"}
 
 
 async def test_without_an_editor_the_control_is_the_original_and_learned_attacks_are_refused(

@@ -28,7 +28,7 @@ def pixels(image: bytes) -> NDArray[np.uint8]:
 
 class Painter(attacker_pb2_grpc.AttackerServicer):
     """Paints as told, one word of the instruction for each edit: `mark` a place without target, `cover` the first
-    target, leave it `plain`. Its control is the original."""
+    target, leave it `plain`, or find nothing to do and be `idle`. Its control is the original."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -52,7 +52,11 @@ class Painter(attacker_pb2_grpc.AttackerServicer):
         words = (request.learned.instruction if learned else request.procedural.name).split()
         yield attacker_pb2.EditResponse(control=attacker_pb2.Control(image=request.image))
         for index, seed in enumerate(request.seeds):
-            image = self._paint(request, words[index % len(words)], seed)
+            word = words[index % len(words)]
+            if word == "idle":
+                yield attacker_pb2.EditResponse(no_edit=attacker_pb2.NoEdit(index=index, kind=self.kind, reason=word))
+                continue
+            image = self._paint(request, word, seed)
             edit = attacker_pb2.Edit(index=index, image=image, kind=self.kind)
             if learned:
                 edit.revision.CopyFrom(request.learned.revision)

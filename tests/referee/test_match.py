@@ -165,6 +165,37 @@ async def test_procedural_edits_and_corruptions(ring: Open, request_of: Requests
     assert (edit.kind, edit.instruction, edit.verdict.valid) == (Kind.CORRUPTION, "", True)
 
 
+async def test_an_attack_that_finds_nothing_to_do_is_rejected(ring: Open, request_of: Requests, sample: Sample) -> None:
+    async with ring() as it:
+        request = request_of("mark")
+        request.fresh.CopyFrom(
+            referee_pb2.FreshEdits(count=2, procedural=attacker_pb2.ProceduralAttack(name="idle mark"))
+        )
+        *judged, last = await it.play(request)
+        idle, made = it.group(MATCH)
+        edit = it.ledger.get_edits([EditId(f"{MATCH}/e0")])[EditId(f"{MATCH}/e0")]
+    assert [(event.judged.valid, event.judged.reasons) for event in judged] == [(False, ["no_room"]), (True, [])]
+    assert (last.played.outcome, last.played.edits, last.played.valid) == (referee_pb2.OUTCOME_PLAYED, 2, 1)
+    assert (idle.outcome, idle.answers, made.outcome) == (Outcome.REJECTED, (), Outcome.PLAYED)
+    assert (edit.attacker, edit.kind, edit.image) == ("procedural:idle mark", Kind.SEMANTIC, sample.image)
+    assert (edit.verdict.valid, edit.verdict.reasons, edit.verdict.measures) == (False, ("no_room",), ())
+    assert it.pupil.asked == [(sample.question, True)]
+    assert it.value("sparring_edit_objections_total", reason="no_room") == 1
+
+
+async def test_attacks_that_all_find_nothing_to_do_are_no_failure(ring: Open, request_of: Requests) -> None:
+    async with ring() as it:
+        request = request_of("mark")
+        request.fresh.CopyFrom(referee_pb2.FreshEdits(count=2, procedural=attacker_pb2.ProceduralAttack(name="idle")))
+        played = (await it.play(request))[-1].played
+        outcomes = [episode.outcome for episode in it.group(MATCH)]
+        request = request_of("mark", match="c/p/8")
+        request.recorded.edit_ids.extend(f"{MATCH}/e{index}" for index in range(2))
+        replayed = (await it.play(request))[-1].played
+    assert (played.outcome, played.valid, outcomes) == (referee_pb2.OUTCOME_REJECTED, 0, [Outcome.REJECTED] * 2)
+    assert (replayed.outcome, it.pupil.asked) == (referee_pb2.OUTCOME_REJECTED, [])
+
+
 async def test_what_no_model_made_is_compared_with_the_original(ring: Open, request_of: Requests) -> None:
     def darkened(response: attacker_pb2.EditResponse) -> bool:
         if response.WhichOneof("result") == "control":

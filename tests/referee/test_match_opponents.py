@@ -144,6 +144,12 @@ def no_kind(response: attacker_pb2.EditResponse) -> bool:
     return True
 
 
+def idle(response: attacker_pb2.EditResponse) -> bool:
+    if response.edit.index == 1:
+        response.no_edit.CopyFrom(attacker_pb2.NoEdit(index=1, kind=attacker_pb2.EDIT_KIND_SEMANTIC, reason="tired"))
+    return True
+
+
 def another_revision(response: attacker_pb2.EditResponse) -> bool:
     response.edit.revision.name = "c/attacker/000009"
     return True
@@ -160,6 +166,7 @@ ATTACKERS_NONSENSE: dict[str, Callable[[attacker_pb2.EditResponse], bool]] = {
     "a broken image as control": only("control", broken_control),
     "a control of 64 x 32 pixels for an original of 64 x 64": only("control", small_control),
     "an edit of kind 0": only("edit", no_kind),
+    "no edit 1 by an editor: 'tired'": idle,
     "the work of 'c/attacker/000009'": only("edit", another_revision),
     "edits [0] and": lambda response: response.edit.index != 1,
     "0 bytes of control": lambda response: not response.HasField("control"),

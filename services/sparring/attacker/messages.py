@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from sparring.attacker.procedural import Attacked
+from sparring.attacker.space import NoRoom
 from sparring.policies.config import EditSampling, Variant
 from sparring.policies.policy import Edited, Trajectory
 from sparring.samples.images import encode_png
@@ -73,6 +74,11 @@ def procedural_edit(index: int, made: Attacked) -> attacker_pb2.EditResponse:
         index=index, image=encode_png(made.image), kind=_KINDS[made.kind], affine=made.affine or ()
     )
     return attacker_pb2.EditResponse(edit=edit)
+
+
+def no_edit(index: int, why: NoRoom) -> attacker_pb2.EditResponse:
+    """The reply where an attack without a model found nothing to do."""
+    return attacker_pb2.EditResponse(no_edit=attacker_pb2.NoEdit(index=index, kind=_KINDS[why.kind], reason=str(why)))
 
 
 def to_trajectory(path: Trajectory) -> attacker_pb2.Trajectory:

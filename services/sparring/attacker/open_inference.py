@@ -11,7 +11,8 @@ An attacker without an editor has no versions, refuses an `instruction`, and giv
 | input `seed` | INT64 [n] | one edit for each; without it, one of seed 0 |
 | input `boxes` | FP32 [targets, 4] | what to keep off: x, y, width, height, pixels; may be missing |
 | input `names` | BYTES [targets] | what the boxes hold; comes with `boxes` |
-| output `image` | BYTES [n] | the edits, PNG; in JSON as base64 text |
+| output `image` | BYTES [n] | the edits, PNG; in JSON as base64 text; empty where there was nothing to do |
+| output `reason` | BYTES [n] | why there was nothing to do; empty where there is an edit |
 | output `control` | BYTES [1] | the original through the VAE alone, PNG; not made if only `image` is asked for |
 
 Parameters of a request with an instruction are the fields of `EditSampling`, with its defaults; a response's is
@@ -21,7 +22,7 @@ Parameters of a request with an instruction are the fields of `EditSampling`, wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import TypeAlias
 
@@ -33,7 +34,7 @@ from sparring.serving.errors import BadTensor, InvalidRequest, TooLarge, Violati
 from sparring.serving.standards.inputs import Inputs, Tensor, read_parameters
 from sparring.serving.standards.loaded import Loaded
 from sparring.serving.standards.model import StandardModel
-from sparring.serving.standards.outputs import Given
+from sparring.serving.standards.outputs import Given, Values
 from sparring.serving.statuses import Rules
 from sparring.serving.validation import check
 from sparring.v1 import attacker_pb2, sample_pb2
@@ -50,7 +51,7 @@ _INPUTS = (
     Tensor("boxes", "FP32", (-1, 4)),
     Tensor("names", "BYTES", (-1,)),
 )
-_OUTPUTS = (Tensor("image", "BYTES", (-1,)), Tensor("control", "BYTES", (1,)))
+_OUTPUTS = (Tensor("image", "BYTES", (-1,)), Tensor("reason", "BYTES", (-1,)), Tensor("control", "BYTES", (1,)))
 _MOST_SEEDS, _MOST_TARGETS = 1024, 64
 """As many as the contract takes."""
 _FIELDS = {
@@ -87,17 +88,27 @@ class AttackerModel(StandardModel):
 
     async def answer(self, inputs: Inputs, request: InferRequest, outputs: frozenset[str]) -> Given:
         wanted = await asyncio.to_thread(_read, inputs, request, "control" in outputs)
-        images: dict[str, list[bytes]] = {}
-        revision, left = Revision(), self._most
+        made: list[attacker_pb2.EditResponse] = []
+        left = self._most
         async with aclosing(self._edit(wanted)) as replies:
             async for reply in replies:
-                name, made = ("image", reply.edit) if reply.HasField("edit") else ("control", reply.control)
-                images.setdefault(name, []).append(made.image)
-                revision = reply.edit.revision
-                left -= len(made.image)
+                made.append(reply)
+                left -= len(reply.edit.image) + len(reply.control.image)
                 if left < 0:
                     raise TooLarge(f"the images have more than {self._most} bytes; ask for fewer at once")
-        return Given(images, revision)
+        return _given(made)
+
+
+def _given(replies: Sequence[attacker_pb2.EditResponse]) -> Given:
+    """What a caller gets: for each seed an image or a reason, and the control."""
+    edits = [reply for reply in replies if not reply.HasField("control")]
+    outputs: dict[str, Values] = {
+        "image": [reply.edit.image for reply in edits],
+        "reason": [reply.no_edit.reason for reply in edits],
+    }
+    if len(edits) < len(replies):
+        outputs["control"] = [replies[0].control.image]
+    return Given(outputs, edits[0].edit.revision)
 
 
 def _read(inputs: Inputs, request: InferRequest, control: bool) -> attacker_pb2.EditRequest:

@@ -2,8 +2,8 @@
 
 An attack is a function of an image, the targets to keep off, and a generator; each of ours has a file in `attacks`, and
 others join by entry point `sparring.attacks`. A semantic one leaves the targets' boxes as they are, to the last pixel.
-Where it finds nothing to do, it raises `NoRoom` and the call is refused: an unchanged image in place of the edit would
-pass every integrity check and be counted as an attack that failed.
+Where it finds nothing to do, it raises `NoRoom` and there is no edit under that seed: an unchanged image in its place
+would pass every integrity check and be counted as an attack that failed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoints, entry_points
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.attacker.space import Kind
 from sparring.samples.sample import Target
 
 Pixels = NDArray[np.uint8]
@@ -33,12 +33,12 @@ class Attacked:
 
     Attributes:
         image: uint8 [height, width, 3], of the original's size; never to be written to.
-        kind: whether it changes what is to be seen away from the targets, or degrades all of the image.
+        kind: what it does.
         affine: where geometry moved, the 2 x 3 matrix (row-major) from original to edit, pixels.
     """
 
     image: Pixels
-    kind: Literal["semantic", "corruption"]
+    kind: Kind
     affine: tuple[float, float, float, float, float, float] | None = None
 
 

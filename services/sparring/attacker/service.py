@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from sparring.attacker.batches import Pixels
 from sparring.attacker.config import AttackerConfig
 from sparring.attacker.editing import Editing, NoEditor, Replies, control_reply
-from sparring.attacker.messages import procedural_edit, to_targets
+from sparring.attacker.messages import no_edit, procedural_edit, to_targets
 from sparring.attacker.procedural import UnknownAttack, find_attack
 from sparring.attacker.space import NoRoom
 from sparring.samples.images import BadImage, decode
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 RULES: Rules = {
     BadImage: Rule(grpc.StatusCode.INVALID_ARGUMENT, "image"),
     UnknownAttack: Rule(grpc.StatusCode.INVALID_ARGUMENT, "procedural.name"),
-    NoRoom: Rule(grpc.StatusCode.INVALID_ARGUMENT, "targets"),
     NoEditor: Rule(grpc.StatusCode.FAILED_PRECONDITION),
 }
 """How this room's exceptions are told."""
@@ -97,7 +96,10 @@ class AttackerService(AttackerServicer):
         attack, targets = find_attack(request.procedural.name), to_targets(request)
 
         def make(index: int, seed: int) -> attacker_pb2.EditResponse:
-            return procedural_edit(index, attack(image, targets, np.random.default_rng(seed)))
+            try:
+                return procedural_edit(index, attack(image, targets, np.random.default_rng(seed)))
+            except NoRoom as why:
+                return no_edit(index, why)
 
         if request.control:
             yield control_reply(await self._editing.control(request.image, image))

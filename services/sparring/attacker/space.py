@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparring.samples.sample import Target
 
+Kind = Literal["semantic", "corruption"]
+"""Whether an edit changes what is to be seen away from the targets, or degrades all of the image."""
 MARGIN = 2
 """Distance that edits keep from targets, pixels."""
 SMALLEST = 4
@@ -17,7 +20,15 @@ SMALLEST = 4
 
 
 class NoRoom(ValueError):
-    """The targets leave no place for an edit."""
+    """An attack finds nothing to do: the targets leave no place for an edit, or there is nothing to change.
+
+    Attributes:
+        kind: what the edit would have been.
+    """
+
+    def __init__(self, message: str, kind: Kind = "semantic") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True)

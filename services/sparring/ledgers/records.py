@@ -113,7 +113,8 @@ class EditRecord:
         seed: of this edit.
         kind: what it does.
         affine: 2 x 3 row-major matrix from original to edit in pixels where geometry moved.
-        image: PNG; empty where a reader did not ask for it.
+        image: PNG; empty where a reader did not ask for it. Where an attack found nothing to do (reason `no_room`), the
+            original, encoded as it was.
         verdict: the referee's finding.
     """
 

@@ -10,7 +10,7 @@ from sparring.ledgers.records import Kind
 from sparring.referee.config import RefereeConfig
 from sparring.referee.correlation import Pixels
 from sparring.referee.errors import nonsense
-from sparring.referee.integrity import Subject, Verdict, judge, judge_corruption
+from sparring.referee.integrity import NO_ROOM, Subject, Verdict, judge, judge_corruption
 from sparring.referee.metrics import RefereeMetrics
 from sparring.referee.opponents import Edited, Edits
 from sparring.samples.boxes import BadBox, clip
@@ -80,6 +80,8 @@ class Bench:
         return verdicts
 
     def _verdict(self, subject: Subject, index: int, edited: Edited) -> Verdict:
+        if edited.idle:
+            return Verdict({}, (NO_ROOM,))
         pixels = self._theirs(f"edit {index}", edited.image)
         if edited.kind is Kind.CORRUPTION:
             return judge_corruption(subject.targets, pixels, edited.affine, self._config.integrity)

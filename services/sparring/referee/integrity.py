@@ -25,6 +25,9 @@ from sparring.referee.regions import Region, region, visible
 from sparring.referee.similarity import similarity
 from sparring.samples.sample import Target
 
+NO_ROOM = "no_room"
+"""Reason against what is no edit: the attack found nothing to do."""
+
 
 @dataclass(frozen=True)
 class Finding:

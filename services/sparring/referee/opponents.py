@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -53,7 +53,10 @@ class Path:
 
 @dataclass(frozen=True)
 class Edited:
-    """One edit as it came. `image` is PNG; `path` is None unless it was asked for."""
+    """One edit as it came. `image` is PNG; `path` is None unless it was asked for.
+
+    `idle` is whether the attack found nothing to do; `image` is then the original, encoded as it was.
+    """
 
     image: bytes
     kind: Kind
@@ -61,6 +64,7 @@ class Edited:
     digest: str
     affine: tuple[float, ...] | None
     path: Path | None
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,18 +126,7 @@ class Attacker:
             request.procedural.CopyFrom(attack)
 
         async def call(seconds: float) -> Edits:
-            control, edits = b"", {}
-            stream = self._stub.Edit(request, timeout=seconds, metadata=self._endpoint.metadata)
-            async for response in stream:
-                if response.WhichOneof("result") == "control":
-                    control = response.control.image
-                else:
-                    edits[response.edit.index] = to_edited(response.edit)
-            if not control or edits.keys() != set(range(len(seeds))):
-                had = f"edits {sorted(edits)} and {len(control)} bytes of control"
-                raise nonsense("attacker", f"{had} for {len(seeds)} seeds")
-            check_revision("attacker", request.learned.revision, [(e.revision, e.digest) for e in edits.values()])
-            return Edits(control, tuple(edits[index] for index in range(len(seeds))))
+            return await to_edits(self._stub.Edit(request, timeout=seconds, metadata=self._endpoint.metadata), request)
 
         return await patiently("attacker", self._endpoint.address, call, self._seconds)
 
@@ -228,12 +221,45 @@ def to_targets(sample: Sample) -> list[sample_pb2.Target]:
     ]
 
 
+async def to_edits(replies: AsyncIterable[attacker_pb2.EditResponse], request: attacker_pb2.EditRequest) -> Edits:
+    """The group that the replies to `request` are.
+
+    Raises:
+        BadTensor, OpponentError: it is not whole, or not what was asked for.
+    """
+    control, edits = b"", {}
+    async for reply in replies:
+        match reply.WhichOneof("result"):
+            case "control":
+                control = reply.control.image
+            case "no_edit":
+                edits[reply.no_edit.index] = to_idle(reply.no_edit, request)
+            case _:
+                edits[reply.edit.index] = to_edited(reply.edit)
+    wanted = range(len(request.seeds))
+    if not control or edits.keys() != set(wanted):
+        had = f"edits {sorted(edits)} and {len(control)} bytes of control"
+        raise nonsense("attacker", f"{had} for {len(wanted)} seeds")
+    check_revision("attacker", request.learned.revision, [(e.revision, e.digest) for e in edits.values()])
+    return Edits(control, tuple(edits[index] for index in wanted))
+
+
 def to_edited(edit: attacker_pb2.Edit) -> Edited:
-    if edit.kind not in KINDS:
-        raise nonsense("attacker", f"an edit of kind {edit.kind}")
     path = to_path(edit.trajectory) if edit.HasField("trajectory") else None
     affine = tuple(edit.affine) or None
-    return Edited(edit.image, KINDS[edit.kind], edit.revision.name, edit.revision.digest, affine, path)
+    return Edited(edit.image, to_kind(edit.kind), edit.revision.name, edit.revision.digest, affine, path)
+
+
+def to_idle(message: attacker_pb2.NoEdit, request: attacker_pb2.EditRequest) -> Edited:
+    if request.HasField("learned"):
+        raise nonsense("attacker", f"no edit {message.index} by an editor: {message.reason!r}")
+    return Edited(request.image, to_kind(message.kind), "", "", None, None, idle=True)
+
+
+def to_kind(kind: attacker_pb2.EditKind) -> Kind:
+    if kind not in KINDS:
+        raise nonsense("attacker", f"an edit of kind {kind}")
+    return KINDS[kind]
 
 
 def to_path(message: attacker_pb2.Trajectory) -> Path:

@@ -31,7 +31,7 @@ def crop(image: Pixels, targets: Sequence[Target], rng: np.random.Generator) -> 
     rows, columns = _spans(targets, height, width)
     least = max((rows[1] - rows[0]) / height, (columns[1] - columns[0]) / width, KEPT[0])
     if ceil(least * height) >= height or ceil(least * width) >= width:
-        raise NoRoom(f"{len(targets)} targets leave nothing to cut off an image of {width} x {height}")
+        raise NoRoom(f"{len(targets)} targets leave nothing to cut off an image of {width} x {height}", "corruption")
     part = rng.uniform(least, max(least, KEPT[1]))
     down, across = min(height - 1, ceil(part * height)), min(width - 1, ceil(part * width))
     top, left = _start(rows, down, height, rng), _start(columns, across, width, rng)
@@ -50,7 +50,7 @@ def shift(image: Pixels, targets: Sequence[Target], rng: np.random.Generator) ->
     height, width = image.shape[:2]
     rows, columns = (_reach(*side) for side in zip(_spans(targets, height, width), (height, width), strict=True))
     if rows == columns == (0, 0):
-        raise NoRoom(f"{len(targets)} targets leave no way to shift an image of {width} x {height}")
+        raise NoRoom(f"{len(targets)} targets leave no way to shift an image of {width} x {height}", "corruption")
     down = across = 0
     while not (down or across):
         down, across = (int(rng.integers(least, most + 1)) for least, most in (rows, columns))
