@@ -48,7 +48,7 @@ def test_a_check(console: Console, checked: Checked) -> None:
     (robust,) = [line for line in lines if line.startswith("robust accuracy")]
     assert robust.startswith(f"robust accuracy {value:.1f} % ({low:.1f} – {high:.1f}) {found.robust.n} ")
     edits = checked.report.by_attack[0].edits
-    assert any(line.startswith(f"{ADD} 89 / {edits} ") for line in lines)
+    assert any(line.startswith(f"add 89 / {edits} ") for line in lines)
     assert any(line.startswith("MMVP: pairs") for line in lines)
     assert "rows that are no samples: 9 box, 1 image of 70" in lines
     doubts = [line for line in lines if line.startswith("unreliable: ")]
@@ -64,7 +64,7 @@ def test_a_comparison(console: Console, checked: Checked) -> None:
     lines, clean = text(console), comparison.clean
     (told,) = [line for line in lines if line.startswith("clean accuracy")]
     assert f"{clean.gained}, {clean.lost}" in told
-    assert any(line.startswith(f"attack success, {SHIFT}") for line in lines)
+    assert any(line.startswith("attack success, shift") for line in lines)
 
 
 def test_counts_in_a_row() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sparring.ledgers.entries import Share
 from sparring.ops.report.charts import running_mean, spread_apart
 from sparring.ops.report.gallery import difference_map
-from sparring.ops.report.page import heat, judge, shorten
+from sparring.ops.report.page import heat, judge
+from sparring.ops.report.template import shorten
 from sparring.ops.text import duration, gibibytes, interval, percent, points, points_interval
 
 NOTHING = Share(value=None, low=None, high=None, n=0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from sparring.ops.standing import describe_standing
 from sparring.ops.summary import Summary, summarise
 
 from .conftest import A0, A1, D0, D1, SAMPLES, STEPS, cut_journal, is_right, is_valid
+from .pages import read_page
 
 
 def robust(defender: str, *attackers: str) -> list[bool]:
@@ -118,37 +117,10 @@ def test_both_files_are_made_again_from_nothing(toy: RunFolder) -> None:
     }  # fmt: skip
 
 
-class Page(HTMLParser):
-    """Collects what a browser would fetch, and whether tags are closed."""
-
-    void = frozenset({"meta", "link", "img", "br", "path", "use"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.images = 0
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.images += tag == "img"
-        self.fetched += [value or "" for name, value in attrs if name in ("src", "href", "data", "action")]
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.void:
-            assert self.open.pop() == tag
-
-
 def test_report_is_self_contained(toy: RunFolder) -> None:
     write_reports(toy)
     text = toy.report.read_text()
-    page = Page()
-    page.feed(text)
-    assert page.open == []
-    assert page.images == 4 * 8
-    assert all(link.startswith("data:") for link in page.fetched)
-    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
+    assert read_page(text).images == 4 * 8
     assert text.count("<svg") == 2
 
 

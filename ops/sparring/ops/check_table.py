@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sparring.ledgers.entries import Share
-from sparring.ops.text import interval, percent, points, points_interval
+from sparring.ops.text import interval, percent, points, points_interval, short
 from sparring.referee.comparison import Comparison, Contrast, Duel
 from sparring.referee.report import CheckReport, Measures, Part
 
@@ -43,9 +43,12 @@ def contrasts(comparison: Comparison) -> Iterator[tuple[str, Contrast]]:
     yield "clean accuracy", comparison.clean
     yield "robust accuracy", comparison.semantic.robust
     yield "attack success", comparison.semantic.asr
+    if comparison.corruption is not None:
+        yield "robust accuracy, corruptions", comparison.corruption.robust
+        yield "attack success, corruptions", comparison.corruption.asr
     for attack in comparison.by_attack:
-        yield f"robust, {attack.name}", attack.robust
-        yield f"attack success, {attack.name}", attack.asr
+        yield f"robust accuracy, {short(attack.name)}", attack.robust
+        yield f"attack success, {short(attack.name)}", attack.asr
 
 
 def split(contrast: Contrast) -> tuple[str, str, str]:
@@ -104,7 +107,9 @@ def _attacks(parts: tuple[Part, ...]) -> Table:
     for part in parts:
         found = part.measures
         valid = 0 if found.validity.value is None else round(found.validity.value * found.validity.n)
-        table.add_row(part.name, f"{valid} / {part.edits}", _share(found.asr), _share(found.robust), f"{part.samples}")
+        table.add_row(
+            short(part.name), f"{valid} / {part.edits}", _share(found.asr), _share(found.robust), f"{part.samples}"
+        )
     return table
 
 

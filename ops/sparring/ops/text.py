@@ -35,6 +35,11 @@ def _signed(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", _MINUS)
 
 
+def short(attack: str) -> str:
+    """An attack's name without what is the same for all that have no model: `add` for `procedural:add`."""
+    return attack.removeprefix("procedural:")
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `1 h 30 min`."""
     if seconds < 90:

@@ -53,4 +53,4 @@ def of_run(ended: Ending, samples: int, wanted: int, facts: DatasetFacts) -> Ite
         yield f"the check did not come to its end, for {ENDINGS[ended]}: {samples} of up to {wanted} samples were begun"
     skipped = sum(facts.skipped.values())
     if skipped > MISSING * facts.rows:
-        yield f"{skipped} of {facts.rows} rows of the dataset are no samples; see `dataset`"
+        yield f"{skipped} of {facts.rows} rows of the dataset are no samples"

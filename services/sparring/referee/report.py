@@ -53,6 +53,8 @@ class Part(_Model):
     """Some of the samples, or some of the edits."""
 
     name: str
+    kind: Kind | None = None
+    """Of an attack, what it does."""
     samples: int
     """Samples with an edit in it."""
     edits: int
@@ -117,7 +119,7 @@ def report(asked: Asked, evidence: Evidence, facts: DatasetFacts, ended: Ending)
         images=len(set(images.values())),
         semantic=to_measures(found),
         corruption=to_measures(measure(evidence.of(Kind.CORRUPTION), images)) if degraded else None,
-        by_attack=to_parts(attacks, images),
+        by_attack=to_parts(attacks, images, evidence.kinds),
         by_category=to_parts(by_sample(semantic, lambda name: category(evidence.samples[name])), images),
         by_area=to_parts(by_sample(semantic, lambda name: area(evidence.samples[name])), images),
         curves={name: to_rungs(part, asked.budget, images) for name, part in attacks.items()},
@@ -151,13 +153,13 @@ def to_measures(found: Report) -> Measures:
     return Measures(**shares, missing=found.missing, robust_low=low, robust_high=high)
 
 
-def to_parts(parts: Mapping[str, Suite], images: Images) -> tuple[Part, ...]:
-    """Every part that has an edit in it, measured alone."""
+def to_parts(parts: Mapping[str, Suite], images: Images, kinds: Mapping[str, Kind] | None = None) -> tuple[Part, ...]:
+    """Every part that has an edit in it, measured alone. Where the parts are attacks, `kinds` has what each does."""
     told = []
     for name, suite in parts.items():
         shown = {key: item for key, item in suite.items() if item.edits or item.rejected or item.failed}
-        edits = sum(len(item.attackers) for item in shown.values())
-        told.append(Part(name=name, samples=len(shown), edits=edits, measures=to_measures(measure(shown, images))))
+        edits, found = sum(len(item.attackers) for item in shown.values()), to_measures(measure(shown, images))
+        told.append(Part(name=name, kind=(kinds or {}).get(name), samples=len(shown), edits=edits, measures=found))
     return tuple(told)
 
 

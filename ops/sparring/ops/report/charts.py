@@ -53,13 +53,13 @@ def progress_chart(defenders: Sequence[tuple[Side, Measures]]) -> str:
         axes.set_xlim(-0.25, places[-1] + 0.3 + 0.26 * max(1.0, places[-1]))
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-        return _svg(figure, "Accuracy and attack success of each defender, with 95 % intervals")
+        return svg(figure, "Accuracy and attack success of each defender, with 95 % intervals")
 
 
 def _whiskers(axes: Axes, places: NDArray[np.float64], shares: Sequence[Share], colour: str) -> None:
-    values = np.array([_number(share.value) for share in shares])
-    low = np.array([_number(share.low) for share in shares])
-    high = np.array([_number(share.high) for share in shares])
+    values = np.array([number(share.value) for share in shares])
+    low = np.array([number(share.low) for share in shares])
+    high = np.array([number(share.high) for share in shares])
     axes.plot(places, values, color=colour, linewidth=1.8, marker="o", markersize=5, zorder=3)
     axes.vlines(places, low, high, color=colour, linewidth=5, alpha=0.3, zorder=2)
 
@@ -98,13 +98,13 @@ def training_chart(phases: Sequence[Phase]) -> str:
             _panel(axes, phase)
         for axes in panels.flat[len(trained) :]:
             axes.set_visible(False)
-        return _svg(figure, "Reward per training step of each phase")
+        return svg(figure, "Reward per training step of each phase")
 
 
 def _panel(axes: Axes, phase: Phase) -> None:
     colour = ROLE[phase.role]
     steps = np.array([step.number for step in phase.steps])
-    rewards = np.array([_number(step.reward) for step in phase.steps])
+    rewards = np.array([number(step.reward) for step in phase.steps])
     mean, half = running_mean(rewards, max(3, len(steps) // 10))
     axes.plot(steps, rewards, ".", color=colour, markersize=4, alpha=0.4)
     axes.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.16, linewidth=0)
@@ -127,11 +127,12 @@ def running_mean(values: NDArray[np.float64], width: int) -> tuple[NDArray[np.fl
     return means, halves
 
 
-def _number(value: float | None) -> float:
+def number(value: float | None) -> float:
+    """The value, NaN for none: what is not drawn."""
     return float("nan") if value is None else value
 
 
-def _svg(figure: Figure, title: str) -> str:
+def svg(figure: Figure, title: str) -> str:
     """The drawing alone, scaling with the page, with a title for those who can't see it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

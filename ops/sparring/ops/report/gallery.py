@@ -32,7 +32,8 @@ class Answered:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One edit. Images are data URIs; `difference` is edit against control, dark where they differ most."""
+    """One edit. Images are data URIs; `difference` is edit against control, dark where they differ most. `note` is what
+    else is known of the edit."""
 
     question: str
     options: tuple[str, ...]
@@ -46,6 +47,14 @@ class Exhibit:
     width: int
     before: Answered
     after: Answered
+    note: str = ""
+
+    @property
+    def pictures(self) -> list[tuple[str, str]]:
+        """Names and pictures, in a row; a control that is nothing but the original is no picture of its own."""
+        named = [("original", self.original), ("control", self.control), ("edit", self.edit)]
+        shown = [(name, uri) for name, uri in named if name != "control" or uri != self.original]
+        return [*shown, ("difference", self.difference)]
 
 
 @dataclass(frozen=True)
@@ -111,8 +120,8 @@ def exhibit(
     labels: Mapping[str, str],
 ) -> Exhibit:
     """Make an edit ready to be looked at."""
-    original, edited = _pixels(sample.image), _pixels(edit.image)
-    reference = original if control is None else _pixels(control.image)
+    original, edited = to_pixels(sample.image), to_pixels(edit.image)
+    reference = original if control is None else to_pixels(control.image)
     return Exhibit(
         question=sample.question,
         options=sample.options,
@@ -124,17 +133,18 @@ def exhibit(
         edit=data_uri(edited),
         difference=data_uri(difference_map(reference, edited)),
         width=min(original.shape[1], LARGEST),
-        before=_answered(flip.before, sample, labels),
-        after=_answered(flip.after, sample, labels),
+        before=answered(flip.before, sample, labels.get(flip.before.defender, flip.before.defender)),
+        after=answered(flip.after, sample, labels.get(flip.after.defender, flip.after.defender)),
     )
 
 
-def _answered(episode: EpisodeRecord, sample: SampleRecord, labels: Mapping[str, str]) -> Answered:
+def answered(episode: EpisodeRecord, sample: SampleRecord, who: str) -> Answered:
+    """The first answer of an episode, under the name of whoever gave it."""
     answer = episode.answers[0]
     place = ord(answer.letter) - ord("A") if answer.letter else -1
     known = 0 <= place < len(episode.option_order)
     option = sample.options[episode.option_order[place]] if known else ""
-    return Answered(labels.get(episode.defender, episode.defender), answer.text, option, answer.correct)
+    return Answered(who, answer.text, option, answer.correct)
 
 
 def difference_map(control: Pixels, edit: Pixels) -> Pixels:
@@ -150,7 +160,8 @@ def difference_map(control: Pixels, edit: Pixels) -> Pixels:
     return (paper + (ink - paper) * strength).round().astype(np.uint8)
 
 
-def _pixels(encoded: bytes) -> Pixels:
+def to_pixels(encoded: bytes) -> Pixels:
+    """An encoded image of the ledger: uint8 [height, width, 3]."""
     return decode(encoded, max_pixels=LIMITS.pixels, max_bytes=LIMITS.bytes)
 
 

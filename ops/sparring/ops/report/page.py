@@ -1,4 +1,4 @@
-"""The report: one file, readable anywhere, that asks nothing of the network."""
+"""The report of a campaign."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sparring.ledgers.entries import Share
 from sparring.ops.findings import Change, Findings
 from sparring.ops.report.charts import progress_chart, training_chart
 from sparring.ops.report.gallery import Exhibit
-from sparring.ops.text import duration, gibibytes, interval, percent, points, points_interval
+from sparring.ops.report.template import fill
+from sparring.ops.text import percent, points, points_interval
 
 HEAT = (180, 71, 43)
 
@@ -32,30 +32,11 @@ class Tile:
 
 def render(findings: Findings, exhibits: Sequence[Exhibit]) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=PackageLoader("sparring.ops.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": percent,
-        "range": interval,
-        "points": points,
-        "points_range": points_interval,
-        "change": change_cell,
-        "duration": duration,
-        "gibibytes": gibibytes,
-        "heat": heat,
-        "shorten": shorten,
-    }
-    assert environment.loader is not None
-    style, _, _ = environment.loader.get_source(environment, "report.css")
-    return environment.get_template("report.html.j2").render(
+    return fill(
+        "report.html.j2",
+        {"change": change_cell, "heat": heat},
         f=findings,
         after=findings.after if findings.defenders else None,
-        style=Markup(style),
         verdict=verdict(findings),
         tiles=tiles(findings),
         progress=Markup(progress_chart(findings.defenders)) if len(findings.defenders) > 1 else "",
@@ -126,9 +107,3 @@ def heat(value: float | None) -> str:
     red, green, blue = HEAT
     ink = "#fff" if value > 0.72 else "inherit"
     return f"background: rgba({red}, {green}, {blue}, {0.06 + 0.84 * value:.3f}); color: {ink}"
-
-
-def shorten(text: str, most: int = 160) -> str:
-    """The end of an answer, where its letter stands."""
-    plain = " ".join(text.split())
-    return plain if len(plain) <= most else "… " + plain[-most:]
