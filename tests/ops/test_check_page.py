@@ -26,7 +26,7 @@ LOUD = ASKED.model_copy(update={"target": "openai:<b>m</b>@h"})
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> EpisodeLedger:
     ledger = EpisodeLedger(tmp_path_factory.mktemp("page"))
-    ledger.append_groups(list(played(40)))
+    ledger.append_groups(list(played(80)))
     return ledger
 
 
@@ -102,7 +102,7 @@ def test_charts_of_nothing_are_nothing() -> None:
 
 def test_the_page_of_a_comparison(evidence: Evidence, found: CheckReport, tmp_path: Path) -> None:
     ledger = EpisodeLedger(tmp_path)
-    ledger.append_groups(list(played(40)))
+    ledger.append_groups(list(played(80)))
     other = gather(ledger, ledger.scan(campaign=CHECK))
     for item in other.suite.values():
         item.edits = dict.fromkeys(item.edits, item.original)

@@ -38,7 +38,9 @@ def sample(number: int, side: float) -> SampleRecord:
 
 def edit(name: EditId, attacker: str, valid: bool) -> EditRecord:
     kind = Kind.CORRUPTION if attacker == NOISE else Kind.SEMANTIC
-    return EditRecord(name, SampleId(""), attacker, "", "", 0, kind, None, b"", VerdictRecord(valid, (), ()))
+    return EditRecord(
+        name, SampleId(""), attacker, "", "", 0, kind, None, b"", VerdictRecord(valid, (), ()), attack_type
+    )
 
 
 def evidence(samples: int, added: Reply = YES, noised: Reply = YES, original: Reply = YES) -> Evidence:
@@ -66,9 +68,10 @@ def test_corruptions_are_told_apart() -> None:
     assert (told.corruption.robust.value, told.corruption.asr.value) == (0, 1)
     assert [(part.name, part.samples, part.edits) for part in told.by_attack] == [(ADD, 40, 80), (NOISE, 40, 80)]
     assert told.dataset.skipped == {"box": 2}
-    assert told.unreliable == ()
+    assert told.unreliable == ("20 images are too few for an interval; 30 or more are needed",)
     assert {part.name: part.samples for part in told.by_category} == {"cross": 20, "single": 20}
     assert sum(part.samples for part in told.by_area) == 40
+    assert [part.kind for part in told.by_attack] == [Kind.SEMANTIC, Kind.CORRUPTION]
 
 
 def test_a_curve_stands_beside_chance() -> None:
@@ -85,9 +88,11 @@ def test_it_survives_json() -> None:
 
 
 def test_few_observations_have_no_interval() -> None:
-    few, many = reported(evidence(29)), reported(evidence(30))
+    """Two samples are about one image, and count as one."""
+    few, many = reported(evidence(58)), reported(evidence(60))
     assert (few.semantic.clean.value, few.semantic.clean.low, few.semantic.clean.high) == (1, None, None)
     assert many.semantic.clean.low is not None
+    assert (few.semantic.mean.n, few.semantic.mean.low) == (58, None)
     assert any("too few" in doubt for doubt in few.unreliable)
     assert many.unreliable == ()
 
@@ -127,14 +132,14 @@ def test_mostly_rejected_edits_are_no_fair_sample() -> None:
 @pytest.mark.parametrize(
     ("ended", "facts", "told"),
     [
-        ("capped", UNREAD, "reached the most calls that it may make: 40 of up to 100 samples"),
+        ("capped", UNREAD, "reached the most calls that it may make: 60 of up to 100 samples"),
         ("cancelled", UNREAD, "cancelled"),
         ("failed", UNREAD, "broken off by an error"),
         ("finished", DatasetFacts(rows=100, skipped={"image": 2, "box": 1}), "3 of 100 rows of the dataset are no sam"),
     ],
 )
 def test_a_part_of_the_samples_is_told_to_be_one(ended: Ending, facts: DatasetFacts, told: str) -> None:
-    found = reported(evidence(40), facts, ended)
+    found = reported(evidence(60), facts, ended)
     assert found.ended == ended
     assert [told in doubt for doubt in found.unreliable] == [True]
 

@@ -15,7 +15,7 @@ from sparring.referee.leaderboard import COLUMNS, HEADER, line
 from sparring.referee.report import CheckReport, DatasetFacts, report
 from tests.referee.played import ADD, ASKED, CHECK, SHIFT, played
 
-GROUPS = list(played(60))
+GROUPS = list(played(100))
 SAMPLES = {row.sample_id: row for group in GROUPS for row in group.samples}
 EDITS = {edit.edit_id: edit for group in GROUPS for edit in group.edits if edit.attacker in (ADD, SHIFT)}
 
@@ -57,7 +57,7 @@ def test_the_made_up_check_has_something_of_everything() -> None:
     assert found.corruption is not None
     assert found.counts.truncated > 0 < sum(found.counts.failed.values())
     assert found.counts.rejected["structure"] > 0 < found.semantic.missing
-    assert found.images == 30
+    assert found.images == 50
     assert {score.benchmark for score in found.scores} == {"MMVP"}
     assert found.semantic.asr.low is not None
     assert found.semantic.asr.low < found.semantic.asr.high
@@ -79,7 +79,7 @@ def test_a_line_of_a_leaderboard() -> None:
     assert None not in (robust.value, robust.low, robust.high)
     values = (robust.value, robust.low, robust.high)
     assert cells[4] == "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * (value or 0) for value in values))
-    assert cells[:3] == ["a/b c", "shapes:suite", "60"]
+    assert cells[:3] == ["a/b c", "shapes:suite", "100"]
     assert cells[-6:] == [f"{ADD}, {SHIFT}", "2", "shuffled", "7", "sparring.check/1 (1.0)", "no"]
     assert len(cells) == len(COLUMNS) == HEADER.splitlines()[1].count("-|")
     assert "\n" not in shown

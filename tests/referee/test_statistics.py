@@ -252,3 +252,12 @@ def test_as_many_items_as_needed_show_the_difference_in_four_of_five_trials() ->
 def test_models_cannot_differ_by_more_than_they_disagree(disagreement: float, difference: float) -> None:
     with pytest.raises(ValueError, match="can't differ"):
         items_needed(disagreement, difference)
+
+
+def test_what_an_interval_rests_on_is_known() -> None:
+    assert share(3, 10).independent == 10
+    assert clustered_share([(1, 4), (4, 4)] * 5).independent == 10
+    assert clustered_share([(4, 4), (0, 0)]).independent == 1
+    assert mean_share([[(1, 2), (1, 1)], [(0, 0), (0, 1)]]).independent == 2
+    assert clustered_paired([1.0, 0.0, 1.0], [0.0, 0.0, 0.0], ["a", "a", "b"]).independent == 2
+    assert paired([1.0, 0.0, 1.0], [0.0, 0.0, 0.0]).independent == 3

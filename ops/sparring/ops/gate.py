@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sparring.ledgers.entries import Share
 from sparring.ops.config import GateConfig
@@ -27,7 +27,7 @@ class Decision:
 
 def to_share(share: statistics.Share) -> Share:
     """The share as the journal keeps it: what is not a number is None."""
-    return Share.model_validate(asdict(share))
+    return Share.model_validate(share, from_attributes=True)
 
 
 def decide_defender(difference: Difference, config: GateConfig) -> Decision:

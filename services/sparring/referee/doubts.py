@@ -23,14 +23,15 @@ ENDINGS: dict[Ending, str] = {
 }
 
 
-def of_measures(found: Report, samples: int) -> Iterator[str]:
+def of_measures(found: Report, images: int) -> Iterator[str]:
     """What speaks against the numbers themselves."""
-    if samples < FEW:
-        yield f"{samples} samples are too few for an interval; {FEW} or more are needed"
+    if images < FEW:
+        yield f"{images} images are too few for an interval; {FEW} or more are needed"
     if found.unscored.value > UNREADABLE:
         yield f"no choice could be read out of {found.unscored.value:.1%} of answers, which count as wrong"
     if found.validity.value < 1 - REJECTED:
-        yield f"the referee rejected {1 - found.validity.value:.1%} of edits; those that are left are no fair sample"
+        lost = 1 - found.validity.value
+        yield f"{lost:.1%} of edits were rejected or found no room; those that are left are no fair sample"
     if found.robust.n and found.asr.n == 0:
         yield "no sample is right on original and control, so that no edit can be credited with an error"
 

@@ -113,10 +113,11 @@ def report(asked: Asked, evidence: Evidence, facts: DatasetFacts, ended: Ending)
     semantic, images, attacks = evidence.of(Kind.SEMANTIC), evidence.images, by_attacker(evidence.suite)
     degraded = Kind.CORRUPTION in evidence.kinds.values()
     found, counts, samples = measure(semantic, images), count(evidence), len(evidence.suite)
+    pictures = len(set(images.values()))
     return CheckReport(
         asked=asked,
         samples=samples,
-        images=len(set(images.values())),
+        images=pictures,
         semantic=to_measures(found),
         corruption=to_measures(measure(evidence.of(Kind.CORRUPTION), images)) if degraded else None,
         by_attack=to_parts(attacks, images, evidence.kinds),
@@ -130,7 +131,7 @@ def report(asked: Asked, evidence: Evidence, facts: DatasetFacts, ended: Ending)
         remarks=tuple(remarks(evidence)),
         unreliable=(
             *doubts.of_run(ended, samples, asked.limit, facts),
-            *doubts.of_measures(found, samples),
+            *doubts.of_measures(found, pictures),
             *doubts.of_counts(counts, samples),
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -22,12 +22,23 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Share:
-    """An estimate with its 95 % interval from `n` observations; NaN without any."""
+    """An estimate with its 95 % interval; NaN without observations.
+
+    Attributes:
+        n: observations.
+        clusters: what they come in, if they are not independent.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    clusters: int | None = field(default=None, compare=False)
+
+    @property
+    def independent(self) -> int:
+        """Observations, or groups of them, that have nothing to do with each other: what an interval rests on."""
+        return self.n if self.clusters is None else self.clusters
 
 
 NOTHING = Share(math.nan, math.nan, math.nan, 0)
@@ -56,9 +67,9 @@ def clustered_share(counts: Sequence[tuple[int, int]], seed: int = 0) -> Share:
     hits, total = (int(column) for column in table.sum(axis=0))
     if hits in (0, total):
         bounds = share(len(table) if hits else 0, len(table))
-        return Share(hits / total, bounds.low, bounds.high, total)
+        return Share(hits / total, bounds.low, bounds.high, total, len(table))
     drawn = redrawn(table, seed)
-    return Share(hits / total, *percentiles(drawn[:, 0] / drawn[:, 1]), total)
+    return Share(hits / total, *percentiles(drawn[:, 0] / drawn[:, 1]), total, len(table))
 
 
 def redrawn(table: NDArray[NumberT], seed: int) -> NDArray[NumberT]:
@@ -101,7 +112,7 @@ def mean_share(counts: Sequence[Sequence[tuple[int, int]]], seed: int = 0) -> Sh
     some = sums[..., 1] > 0
     rates = np.divide(sums[..., 0], sums[..., 1], out=np.zeros(some.shape), where=some)
     value = float((hits[known] / total[known]).mean())
-    return Share(value, *percentiles(rates.sum(axis=1) / some.sum(axis=1)), int(total.sum()))
+    return Share(value, *percentiles(rates.sum(axis=1) / some.sum(axis=1)), int(total.sum()), len(rows))
 
 
 def paired(after: Sequence[float], before: Sequence[float]) -> Share:
@@ -144,7 +155,7 @@ def clustered_paired(after: Sequence[float], before: Sequence[float], clusters: 
     else:
         drawn = redrawn(np.stack([sums, sizes], axis=1), seed)
         low, high = percentiles(drawn[:, 0] / drawn[:, 1])
-    return Share(value, low, high, len(differences))
+    return Share(value, low, high, len(differences), len(names))
 
 
 def lower_bound(after: Sequence[float], before: Sequence[float]) -> float:
