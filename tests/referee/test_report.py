@@ -38,9 +38,7 @@ def sample(number: int, side: float) -> SampleRecord:
 
 def edit(name: EditId, attacker: str, valid: bool) -> EditRecord:
     kind = Kind.CORRUPTION if attacker == NOISE else Kind.SEMANTIC
-    return EditRecord(
-        name, SampleId(""), attacker, "", "", 0, kind, None, b"", VerdictRecord(valid, (), ()), attack_type
-    )
+    return EditRecord(name, SampleId(""), attacker, "", "", 0, kind, None, b"", VerdictRecord(valid, (), ()))
 
 
 def evidence(samples: int, added: Reply = YES, noised: Reply = YES, original: Reply = YES) -> Evidence:
