@@ -89,7 +89,8 @@ class RefereeConfig(_Model):
     serving: ServingConfig = ServingConfig()
     storage: Storage = Storage()
     attacker: Opponent
-    defender: Opponent
+    defender: Opponent | None = None
+    """None plays no matches, and checks other people's models alone."""
     integrity: IntegrityConfig = IntegrityConfig()
     rewards: RewardConfig = RewardConfig()
     dataset_roots: tuple[str, ...] = ()

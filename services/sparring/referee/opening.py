@@ -20,7 +20,7 @@ from sparring.referee.config import RefereeConfig
 from sparring.referee.endpoints import to_endpoint
 from sparring.referee.match import Table
 from sparring.referee.metrics import RefereeMetrics
-from sparring.referee.opponents import Attacker, Defender
+from sparring.referee.opponents import Absent, Attacker, Defender
 from sparring.referee.rewards import attacker_reward
 from sparring.referee.service import RefereeService
 from sparring.referee.targets.metrics import TargetMetrics
@@ -40,13 +40,14 @@ async def open_referee(config: RefereeConfig, registry: CollectorRegistry) -> As
         BadOpponent: attacker or defender can't be called as configured.
     """
     pay = attacker_reward(config.rewards.attacker)
-    attack, defence = to_endpoint("attacker", config.attacker), to_endpoint("defender", config.defender)
+    attack = to_endpoint("attacker", config.attacker)
+    defence = to_endpoint("defender", config.defender) if config.defender else None
     async with AsyncExitStack() as stack:
         ledger, metrics = EpisodeLedger(config.storage.root), RefereeMetrics(registry)
         threads = stack.enter_context(ThreadPoolExecutor(config.judges, thread_name_prefix="judge"))
         attacker = Attacker(attack, config.call_seconds)
         stack.push_async_callback(attacker.close)
-        defender = Defender(defence, config.call_seconds)
+        defender = Defender(defence, config.call_seconds) if defence else Absent()
         stack.push_async_callback(defender.close)
         committer = Committer(ledger)
         stack.push_async_callback(committer.close)

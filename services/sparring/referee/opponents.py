@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.client.channel import Endpoint
-from sparring.client.errors import refused
+from sparring.client.errors import Refused, refused
 from sparring.ledgers.records import Kind
 from sparring.referee.errors import OpponentError, nonsense, plain
 from sparring.samples.sample import Sample
@@ -179,6 +179,26 @@ class Defender:
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+class Absent:
+    """Stands for a defender where none is configured."""
+
+    async def answer(
+        self,
+        image: bytes,
+        prompt: str,
+        revision: revision_pb2.Revision,
+        count: int,
+        seed: int,
+        sampling: defender_pb2.AnswerSampling,
+    ) -> Answers:
+        """Raises: OpponentError, always."""
+        missing = "this referee has none; set `defender` in its configuration, or name an endpoint to be checked"
+        raise OpponentError("defender", Refused(grpc.StatusCode.FAILED_PRECONDITION, missing))
+
+    async def close(self) -> None:
+        """There is nothing to let go."""
 
 
 async def patiently(who: str, address: str, call: Callable[[float], Awaitable[ResultT]], most: float) -> ResultT:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from sparring.referee.asked import Asked
-from sparring.referee.checks.messages import to_target
+from sparring.referee.checks.endpoint import to_endpoint
 from sparring.referee.checks.record import CheckRecord
 from sparring.referee.config import RefereeConfig
+from sparring.referee.targets.config import TargetsConfig
 from sparring.samples.prompt import FORMAT
 from sparring.v1 import checks_pb2
 
@@ -25,7 +26,7 @@ def to_asked(record: CheckRecord, config: RefereeConfig, *, shuffled: bool) -> A
     """
     spec = record.spec
     return Asked(
-        target=target_name(spec.model),
+        target=spec.label or model_name(spec.model, config.targets),
         dataset=record.uri,
         offset=spec.dataset.offset,
         limit=record.wanted,
@@ -46,10 +47,10 @@ def to_asked(record: CheckRecord, config: RefereeConfig, *, shuffled: bool) -> A
     )
 
 
-def target_name(model: checks_pb2.TestedModel) -> str:
+def model_name(model: checks_pb2.TestedModel, rules: TargetsConfig) -> str:
     """As the ledger names the model under test."""
-    target = to_target(model)
-    return model.defender.name if target is None else target.name
+    endpoint = to_endpoint(model, rules)
+    return model.defender.name if endpoint is None else endpoint.target.name
 
 
 def attack_name(attack: checks_pb2.CheckAttack) -> str:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import TypeAdapter, ValidationError
 
 from sparring.ledgers.records import Learner, Purpose
 from sparring.referee.check import Plan, fingerprint, suite_name
 from sparring.referee.checks.record import CheckRecord
 from sparring.referee.checks.standing import Standing
-from sparring.referee.targets.config import TargetConfig
 from sparring.referee.terms import Attack, Terms
-from sparring.serving.errors import InvalidRequest, Violation
+from sparring.serving.errors import Violation
 from sparring.v1 import checks_pb2, revision_pb2
 
-KINDS = {"chat": "openai", "inference": "oip"}
 PHASE = "check"
 STATES = {
     "waiting": checks_pb2.CHECK_STATE_WAITING,
@@ -27,32 +23,6 @@ STATES = {
     "capped": checks_pb2.CHECK_STATE_CAPPED,
     "failed": checks_pb2.CHECK_STATE_FAILED,
 }
-_TARGET: TypeAdapter[TargetConfig] = TypeAdapter(TargetConfig)
-
-
-def to_target(model: checks_pb2.TestedModel) -> TargetConfig | None:
-    """How an endpoint is called; None for our own defender.
-
-    Raises:
-        InvalidRequest: its settings make no sense together.
-    """
-    kind = model.WhichOneof("model")
-    if kind not in KINDS:
-        return None
-    told = MessageToDict(getattr(model, kind), preserving_proto_field_name=True)
-    calling = told.pop("calling")
-    try:
-        return _TARGET.validate_python({"kind": KINDS[kind], **calling, **told})
-    except ValidationError as error:
-        raise InvalidRequest([*_violations(error, f"spec.model.{kind}", calling)]) from error
-
-
-def _violations(error: ValidationError, place: str, calling: dict[str, object]) -> Iterator[Violation]:
-    for detail in error.errors():
-        # The first part of the location is the kind that pydantic chose by.
-        path = [str(part) for part in detail["loc"][1:]]
-        inner = ["calling", *path] if path and path[0] in calling else path
-        yield Violation(".".join([place, *inner]), detail["msg"], detail["type"])
 
 
 def unclear(spec: checks_pb2.CheckSpec, uploaded: int) -> Iterator[Violation]:

@@ -15,7 +15,8 @@ from sparring.ledgers.records import EpisodeRecord, Outcome
 from sparring.referee.allowance import Allowance
 from sparring.referee.check import Check, Progress
 from sparring.referee.checks.asking import to_asked
-from sparring.referee.checks.messages import to_plan, to_target
+from sparring.referee.checks.endpoint import to_endpoint
+from sparring.referee.checks.messages import to_plan
 from sparring.referee.checks.probe import probe
 from sparring.referee.checks.record import CheckRecord
 from sparring.referee.checks.store import CheckStore
@@ -129,12 +130,12 @@ class Playing:
     @asynccontextmanager
     async def _tested(self) -> AsyncIterator[Tested]:
         model, court = self._record.spec.model, self._court
-        config = to_target(model)
-        if config is None:
+        endpoint = to_endpoint(model, court.config.targets)
+        if endpoint is None:
             yield Tested(court.table.defender, model.defender, 1)
             return
-        async with open_target(config, court.config.targets, court.metrics) as target:
-            yield Tested(target, revision_pb2.Revision(name=target.name), config.concurrency)
+        async with open_target(endpoint.target, endpoint.rules, court.metrics) as target:
+            yield Tested(target, revision_pb2.Revision(name=target.name), endpoint.target.concurrency)
 
     def _open(self) -> SampleSource:
         record, config = self._record, self._court.config

@@ -10,8 +10,9 @@ from pathlib import Path
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.referee.asked import Asked
 from sparring.referee.checks.checks import Checks
+from sparring.referee.checks.endpoint import to_endpoint
 from sparring.referee.checks.intake import Received, receive_samples, receive_spec
-from sparring.referee.checks.messages import to_check, to_target, unclear
+from sparring.referee.checks.messages import to_check, unclear
 from sparring.referee.checks.record import CheckRecord
 from sparring.referee.checks.store import CheckStore, name_of
 from sparring.referee.config import RefereeConfig
@@ -66,8 +67,8 @@ class ChecksService(ChecksServicer):
         """
         if violations := tuple(unclear(spec, received.count)):
             raise InvalidRequest(violations)
-        if (target := to_target(spec.model)) is not None:
-            admit(target, self._config.targets)
+        if (endpoint := to_endpoint(spec.model, self._config.targets)) is not None:
+            admit(endpoint.target, endpoint.rules)
         if not received.count:
             open_dataset(spec.dataset.uri, [Path(root) for root in self._config.dataset_roots])
 

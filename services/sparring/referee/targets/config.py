@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -177,6 +178,8 @@ class TargetsConfig(_Model):
     """Nothing else is called, and no redirect is followed."""
     private: bool = False
     """Let names on the list resolve to addresses of private networks."""
+    named: Mapping[str, TargetConfig] = {}
+    """Endpoints that may be called by these names, with all that is set here."""
     cache: str | None = Field(None, min_length=1)
     """File that answers are kept in; None keeps none."""
 
