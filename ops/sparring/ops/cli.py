@@ -15,6 +15,8 @@ from sparring.ops.errors import OpsError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sparring.ops.checks.config import CheckConfig
+    from sparring.ops.checks.folder import CheckFolder
     from sparring.ops.config import CampaignConfig
     from sparring.ops.folder import RunFolder
 
@@ -145,6 +147,75 @@ def make_weights(
 
 
 @app.command()
+def check(
+    target: Annotated[
+        str | None,
+        typer.Option(help="URL of an OpenAI-compatible endpoint, folder of a campaign, or a model's folder or hub id."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="What the endpoint calls the model; or the revision of the campaign's defender.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Folder, file or URI of the questions.")] = None,
+    attacks: Annotated[
+        str | None, typer.Option(help="Names with commas: add,noise ..., trained, untrained, or a revision.")
+    ] = None,
+    attackers: Annotated[str | None, typer.Option(help="Folder of the campaign whose attackers edit.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Edits of each sample by each attack.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Samples to take.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Everything drawn follows from it.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of the answers; 0, the default, is greedy.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer.")] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Most answers to ask the model for.")] = None,
+    key_env: Annotated[str | None, typer.Option(help="Environment variable with the endpoint's key.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests in flight.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Most requests begun in a second.")] = None,
+    label: Annotated[str | None, typer.Option(help="What the report calls the model.")] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    out: Out = None,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with the check in this folder.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(metavar="A B", help="Compare two checks of the same questions.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many calls it would make, and stop.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Check the small defender, which needs nothing.")] = False,
+) -> None:
+    """Tell how robust a model is against edits that change no answer."""
+    from sparring.ops.checks.command import compare_checks
+    from sparring.ops.checks.estimate import estimate
+    from sparring.ops.checks.folder import CheckFolder
+    from sparring.ops.checks.loading import Typed, choose_check_folder, load_check
+
+    if compare is not None:
+        compare_checks(*compare, out, _console())
+        return
+    if resume is not None:
+        folder = CheckFolder(resume)
+        _check(folder.read(), folder)
+        return
+    others = {
+        "budget": budget,
+        "data.limit": limit,
+        "seed": seed,
+        "answering.temperature": temperature,
+        "answering.max_tokens": max_tokens,
+        "max_calls": max_calls,
+        "target.key_env": key_env,
+        "target.concurrency": concurrency,
+        "target.requests_per_second": rate,
+        "label": label,
+    }
+    loaded = load_check(Typed(target, model, data, attacks, attackers, others, config, settings or [], demo))
+    if dry_run:
+        for line in estimate(loaded).lines:
+            typer.echo(line)
+        return
+    folder = choose_check_folder(out)
+    folder.begin(loaded)
+    _check(loaded, folder)
+
+
+@app.command()
 def serve(
     role: Annotated[ServiceRole, typer.Argument(help="What to serve.")],
     config: Annotated[Path, typer.Option(help="JSON file with the settings of the service.")],
@@ -157,6 +228,17 @@ def serve(
     asyncio.run(load_service(role.value, config))
 
 
+def _check(config: CheckConfig, folder: CheckFolder) -> None:
+    from sparring.ops.checks.command import run_check
+
+    console = _console()
+    console.print(f"{folder.root}: {config.data.uri}", highlight=False)
+    try:
+        run_check(config, folder, console)
+    except (KeyboardInterrupt, BaseExceptionGroup) as error:
+        _stopped(error, f"sparring check --resume {folder.root}")
+
+
 def _conduct(config: CampaignConfig, folder: RunFolder) -> None:
     from sparring.ops.running import conduct
     from sparring.ops.table import print_findings
@@ -166,12 +248,12 @@ def _conduct(config: CampaignConfig, folder: RunFolder) -> None:
     try:
         found = conduct(config, folder, console)
     except (KeyboardInterrupt, BaseExceptionGroup) as error:
-        _stopped(error, folder)
+        _stopped(error, f"sparring resume {folder.root}")
     print_findings(console, found, folder)
 
 
-def _stopped(error: BaseException, folder: RunFolder) -> NoReturn:
-    """A campaign that was cut off: say why, and how to go on.
+def _stopped(error: BaseException, resume: str) -> NoReturn:
+    """Something that was cut off: say why, and by which command it goes on.
 
     Raises:
         Exit: always.
@@ -182,7 +264,7 @@ def _stopped(error: BaseException, folder: RunFolder) -> NoReturn:
         raise error
     for reason in known:
         typer.echo(f"sparring: {reason}", err=True)
-    typer.echo(f"stopped; nothing is lost: go on with `sparring resume {folder.root}`", err=True)
+    typer.echo(f"stopped; nothing is lost: go on with `{resume}`", err=True)
     raise typer.Exit(1 if known else 130)
 
 

@@ -224,12 +224,12 @@ class CampaignConfig(_Model):
     @property
     def editor(self) -> EditorConfig:
         """Settings of the attacker's weights, with the folder of what comes with this package."""
-        return self.attacker.policy.model_copy(update={"base": _place(self.attacker.policy.base)})
+        return self.attacker.policy.model_copy(update={"base": place(self.attacker.policy.base)})
 
     @property
     def mllm(self) -> MllmConfig:
         """Settings of the defender's weights, with the folder of what comes with this package."""
-        return self.defender.policy.model_copy(update={"base": _place(self.defender.policy.base)})
+        return self.defender.policy.model_copy(update={"base": place(self.defender.policy.base)})
 
     @model_validator(mode="after")
     def _suite_fits(self) -> Self:
@@ -239,7 +239,7 @@ class CampaignConfig(_Model):
         return self
 
 
-def _place(base: str) -> str:
+def place(base: str) -> str:
     """A folder or hub id. `small:NAME` is weights that come with this package."""
     name = base.removeprefix(SMALL)
     return base if name == base else str(files("sparring.ops") / "small" / name)

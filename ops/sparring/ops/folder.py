@@ -68,3 +68,9 @@ class RunFolder:
 
     def checkpoints(self, phase: str) -> Path:
         return self.own / "checkpoints" / phase
+
+
+def free_folder(name: str) -> Path:
+    """The first `runs/NAME[-N]` that is not there."""
+    numbers = ("", *(f"-{number}" for number in range(2, 10_000)))
+    return next(path for path in (Path("runs") / f"{name}{number}" for number in numbers) if not path.exists())

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from sparring.ledgers.revision import ROLES
 from sparring.ops.config import SMALL, CampaignConfig
 from sparring.ops.errors import NoCampaign, UserError
-from sparring.ops.folder import RunFolder
+from sparring.ops.folder import RunFolder, free_folder
 from sparring.ops.layering import Layers, Tree
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def choose_folder(out: Path | None, campaign: str) -> RunFolder:
         NoCampaign: `out` holds a campaign already.
     """
     if out is None:
-        names = (f"{campaign}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 10_000))))
-        out = next(path for path in (Path("runs") / name for name in names) if not path.exists())
+        out = free_folder(campaign)
     elif any(out.glob("campaigns/*/journal.jsonl")):
         raise NoCampaign(
             f"{out} holds a campaign already; go on with it by `sparring resume {out}`, or choose another --out"

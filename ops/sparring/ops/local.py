@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -27,16 +26,15 @@ from sparring.ops.environment import child_environment, share_threads
 from sparring.ops.errors import ProcessFailed
 from sparring.ops.folder import RunFolder
 from sparring.ops.house import House
-from sparring.ops.process import Command, python
+from sparring.ops.process import python
 from sparring.ops.seeds import seed_of
+from sparring.ops.staff import Staff
 from sparring.ops.status import Status
-from sparring.ops.supervisor import Server, ServerConfig, keep
+from sparring.ops.supervisor import Server, keep
 from sparring.referee.config import Opponent, RefereeConfig
 from sparring.serving.addresses import Addresses
-from sparring.serving.config import ServingConfig
 from sparring.trainer.config import TrainerConfig
 
-ConfigT = TypeVar("ConfigT", bound=ServerConfig)
 MATCHES = 256
 """Matches that the referee plays at the same time, at least."""
 _CLEAN_EXITS = 3
@@ -50,6 +48,8 @@ class Local:
         self._config, self._folder, self._status = config, folder, status
         self._weights = WeightsLedger(folder.root)
         self._aims: Mapping[Role, Aim] = {role: Aim(role, self._weights) for role in ROLES}
+        bases = [config.policy(role).base for role in ROLES]
+        self._staff = Staff(folder, config.machine.restarts, child_environment(self._threads, bases))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[House]:
@@ -59,14 +59,14 @@ class Local:
             ProcessFailed: a service died for good.
         """
         async with AsyncExitStack() as stack:
-            group = await stack.enter_async_context(asyncio.TaskGroup())
+            start = await stack.enter_async_context(self._staff.at_work())
             self._status.begin("starting attacker, defender and referee")
             players = {role: self._player(role) for role in ROLES}
-            keepers = [group.create_task(server.keep()) for server in players.values()]
-            stack.callback(lambda: [keeper.cancel() for keeper in keepers])
+            for player in players.values():
+                start(player)
             found = {role: (await server.addresses()).grpc for role, server in players.items()}
-            referee = self._server("referee", self._referee(found), _nothing)
-            keepers.append(group.create_task(referee.keep()))
+            referee = self._staff.server("referee", self._referee(found))
+            start(referee)
             address = (await referee.addresses()).grpc
             client = await stack.enter_async_context(AioClient(Endpoint(address)))
             for aim in self._aims.values():
@@ -92,26 +92,26 @@ class Local:
 
         if role == "attacker":
             attacker = AttackerConfig(
-                serving=self._serving(config.attacker.serving, role),
+                serving=self._staff.serving(config.attacker.serving, role),
                 storage=storage,
                 editor=config.editor,
                 queue=config.attacker.queue,
                 threads=self._threads,
             )
-            return self._server(role, attacker, ready)
+            return self._staff.server(role, attacker, ready)
         defender = DefenderConfig(
-            serving=self._serving(config.defender.serving, role),
+            serving=self._staff.serving(config.defender.serving, role),
             storage=storage,
             mllm=config.mllm,
             queue=config.defender.queue,
             threads=self._threads,
         )
-        return self._server(role, defender, ready)
+        return self._staff.server(role, defender, ready)
 
     def _referee(self, found: Mapping[Role, str]) -> RefereeConfig:
         part, phases = self._config.referee, [self._config.phase(role) for role in ROLES]
         return RefereeConfig(
-            serving=self._serving(part.serving, "referee"),
+            serving=self._staff.serving(part.serving, "referee"),
             storage=self._folder.storage,
             attacker=Opponent(address=found["attacker"]),
             defender=Opponent(address=found["defender"]),
@@ -123,18 +123,6 @@ class Local:
             check_window=part.check_window,
             judges=part.judges,
         )
-
-    def _serving(self, serving: ServingConfig, name: str) -> ServingConfig:
-        return serving.model_copy(update={"address_file": str(self._folder.address(name))})
-
-    def _server(self, name: str, config: ConfigT, ready: Callable[[Addresses], Awaitable[None]]) -> Server[ConfigT]:
-        file = self._folder.config(name)
-        command = self._command(name, python(f"sparring.{name}", "--config", str(file)))
-        return Server(command, config, file, self._config.machine.restarts, ready)
-
-    def _command(self, name: str, arguments: tuple[str, ...]) -> Command:
-        bases = [self._config.policy(role).base for role in ROLES]
-        return Command(name, arguments, child_environment(self._threads, bases), self._folder.log(name))
 
     @property
     def _threads(self) -> int:
@@ -154,7 +142,7 @@ class Local:
             defender=self._config.mllm,
         )
         file = self._write("bases", config)
-        command = self._command("bases", python("sparring.ops.bases", "--config", str(file)))
+        command = self._staff.command("bases", python("sparring.ops.bases", "--config", str(file)))
         await keep(command, self._config.machine.restarts)
 
     async def train(self, started: PhaseStarted) -> None:
@@ -169,7 +157,7 @@ class Local:
         # Each rank is guarded as well, so that the launcher's death takes it along, and its log has only its own words.
         rank = python("sparring.ops.guard", "--append-to", str(log), *python("sparring.trainer", "--config", str(file)))
         launcher = python("torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "--no-python", *rank)
-        command = replace(self._command("trainer", launcher), output=self._folder.log("launcher"))
+        command = replace(self._staff.command("trainer", launcher), output=self._folder.log("launcher"))
         for _ in range(_CLEAN_EXITS):
             await keep(command, self._config.machine.restarts)
             if await asyncio.to_thread(self._is_done, started):
@@ -213,7 +201,3 @@ class Local:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(config.model_dump_json(indent=2))
         return file
-
-
-async def _nothing(addresses: Addresses) -> None:
-    """The referee holds no weights, so it needs to be told nothing."""

@@ -73,8 +73,8 @@ def _age(status: Status) -> float:
 
 def _facts(status: Status) -> list[str]:
     facts: list[str] = []
-    if status.steps:
-        facts.append(f"{status.step}/{status.steps}")
+    if status.steps or status.step:
+        facts.append(f"{status.step}/{status.steps}" if status.steps else f"{status.step}")
     if status.reward is not None:
         facts.append(f"reward {status.reward:.3f}")
     if status.asr is not None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-import structlog
 from rich.console import Console
 
 from sparring.ledgers.entries import CampaignFinished, CampaignStarted, JournalEntry
@@ -18,7 +16,9 @@ from sparring.ops.curriculum import open_slice
 from sparring.ops.errors import NoCampaign
 from sparring.ops.findings import Findings
 from sparring.ops.folder import RunFolder
+from sparring.ops.interruption import run_interruptibly
 from sparring.ops.local import Local
+from sparring.ops.log import logging_to
 from sparring.ops.memory import MemoryWatch
 from sparring.ops.progress import watching
 from sparring.ops.publish import write_reports
@@ -38,16 +38,13 @@ def conduct(config: CampaignConfig, folder: RunFolder, console: Console) -> Find
     journal = Journal(folder.root, folder.campaign)
     with ExitStack() as stack:
         writer = stack.enter_context(journal.writer())
-        _log_to(folder, stack)
+        stack.enter_context(logging_to(folder.log("conductor")))
         entries = list(journal.entries())
         if not entries:
             entries = [begin(config)]
             writer.append(entries[0])
         if not any(isinstance(entry, CampaignFinished) for entry in entries):
-            try:
-                asyncio.run(_run(config, folder, console, writer, entries))
-            except asyncio.CancelledError as error:
-                raise KeyboardInterrupt from error
+            run_interruptibly(_run(config, folder, console, writer, entries))
         return write_reports(folder)
 
 
@@ -71,9 +68,6 @@ async def _run(
     writer: JournalWriter,
     entries: Sequence[JournalEntry],
 ) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     memory = MemoryWatch()
     watch = asyncio.create_task(memory.run())
     try:
@@ -82,18 +76,3 @@ async def _run(
             status.begin("stopping")
     finally:
         watch.cancel()
-
-
-def _log_to(folder: RunFolder, stack: ExitStack) -> None:
-    """Keep the conductor's own log in the folder, and out of the terminal."""
-    path = folder.log("conductor")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = stack.enter_context(path.open("a"))
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file),
-    )
