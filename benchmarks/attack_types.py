@@ -23,7 +23,7 @@ from PIL import Image, ImageFilter
 
 from sparring.attacker.procedural import find_attack
 from sparring.attacker.space import NoRoom
-from sparring.referee.attack_types import AttackType, attack_type
+from sparring.referee.attack_types import AttackType, Before
 from sparring.samples.pairs import added, pair
 from sparring.samples.sample import Box, Target
 from sparring.samples.shapes import Item, Scene, Shapes, World, ask, render
@@ -117,7 +117,7 @@ def tell(heading: str, edits: Sequence[Labelled], coded: bool) -> None:
     for edit in edits:
         images = [seen_through(image, rng) if coded else image for image in (edit.before, edit.after)]
         start = time.process_time()
-        found[edit.type, attack_type(images[0], images[1], edit.targets)] += 1
+        found[edit.type, Before(images[0], edit.targets).type_of(images[1])] += 1
         seconds += time.process_time() - start
     right = sum(number for (true, told), number in found.items() if true is told)
     print(f"\n{heading}: {right / len(edits):.1%} of {len(edits)} right, {seconds / len(edits) * 1e3:.1f} ms an edit")

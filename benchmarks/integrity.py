@@ -1,4 +1,4 @@
-"""What judging an edit costs: CPU milliseconds on one core, by check.
+"""What judging an edit costs: CPU milliseconds on one core, by part. The whole is decoding, checks and attack type.
 
     python benchmarks/integrity.py [--edits 200]
 
@@ -70,15 +70,27 @@ def run(check: Check, subject: Subject, edit: Pixels) -> object:
     return check(subject, Exhibit(edit), CONFIG)
 
 
-def tell(name: str, groups: Sequence[Group]) -> None:
-    parts = {check.__name__: cost(groups, partial(run, check)) for check in BUILT_IN}
-    files = [encode_png(edit) for edit in groups[0][2]]
+def full(subject: Subject, edit: Pixels) -> object:
+    """All checks and the attack type."""
+    return judge(subject, edit, CONFIG), subject.before.type_of(edit)
+
+
+def decoding(edits: Sequence[Pixels]) -> float:
+    """Milliseconds of CPU for an edit's file."""
+    files = [encode_png(edit) for edit in edits]
     start = time.process_time()
     for file in files:
         decode(file, max_pixels=1 << 22, max_bytes=1 << 24)
-    parts["decoding"] = (time.process_time() - start) / len(files) * 1e3
+    return (time.process_time() - start) / len(files) * 1e3
+
+
+def tell(name: str, groups: Sequence[Group]) -> None:
+    cost(groups[:1], full)
+    parts = {check.__name__: cost(groups, partial(run, check)) for check in BUILT_IN}
+    parts["attack type"] = cost(groups, lambda subject, edit: subject.before.type_of(edit))
+    parts["decoding"] = decoding(groups[0][2])
     told = ", ".join(f"{part} {milliseconds:.2f}" for part, milliseconds in parts.items())
-    print(f"{name}: {cost(groups, lambda s, e: judge(s, e, CONFIG)):.2f} ms an edit ({told})")
+    print(f"{name}: {cost(groups, full) + parts['decoding']:.2f} ms an edit ({told})")
 
 
 def main() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from scipy.ndimage import binary_dilation
 from skimage import data
 
 from sparring.attacker.procedural import find_attack
 from sparring.attacker.space import NoRoom
-from sparring.referee.attack_types import STANDS_OUT, AttackType, Change, attack_type, changes
+from sparring.referee.attack_types import STANDS_OUT, AttackType, Before, Change, grown
 from sparring.referee.correlation import Pixels
 from sparring.samples.pairs import added, pair
 from sparring.samples.sample import Box, Target
@@ -29,6 +30,10 @@ TYPES = {
 }
 MIRRORED = {AttackType.ADD: AttackType.REMOVE, AttackType.REMOVE: AttackType.ADD}
 Confusion = Counter[tuple[AttackType, AttackType]]
+
+
+def attack_type(before: Pixels, after: Pixels, targets: Sequence[Target]) -> AttackType:
+    return Before(before, targets).type_of(after)
 
 
 def labelled(index: int) -> Iterator[tuple[AttackType, Scene, Scene]]:
@@ -122,7 +127,7 @@ def field() -> Pixels:
 def test_what_stands_out_is_measured_in_spreads_of_the_surroundings() -> None:
     before, after = field(), field()
     after[20:40, 30:50] = 200
-    (change,) = changes(before, after, [])
+    (change,) = Before(before, []).changes(after)
     assert change.area == pytest.approx(400 / 8000, rel=0.15)
     assert change.before == pytest.approx(0, abs=0.05)
     # 200 is 80.6 on the scale of CIELAB and 90 is 38.2; without texture the unit is 4. The blurred rim takes a little.
@@ -175,6 +180,23 @@ def test_a_second_type_counts_from_its_share_on() -> None:
     assert attack_type(before, after, []) is AttackType.ADD
     before[60:76, 76:92] = 200
     assert attack_type(before, after, []) is AttackType.HYBRID
+
+
+def test_what_is_told_of_one_edit_does_not_change_another() -> None:
+    rng = np.random.default_rng(5)
+    scene = Shapes(WORLD, 11, "group").scene(3)
+    before, targets = render(scene), ask(scene).targets
+    made = [pair(rng, WORLD, kind, scene) for kind in TYPES]
+    edits = [render(each.after) for each in made if each is not None]
+    group = Before(before, targets)
+    assert [group.type_of(edit) for edit in edits] == [attack_type(before, edit, targets) for edit in edits]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_mask_grows_as_by_dilation_with_a_cross(steps: int) -> None:
+    mask = np.random.default_rng(steps).random((23, 31)) < 0.02
+    assert mask.any()
+    np.testing.assert_array_equal(grown(mask, steps), binary_dilation(mask, iterations=steps))
 
 
 def test_another_size_is_refused() -> None:

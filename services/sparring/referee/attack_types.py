@@ -15,20 +15,21 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_dilation, binary_opening, find_objects, gaussian_filter, label
-from skimage.color import rgb2lab
+from scipy.ndimage import correlate1d, find_objects, label
 
+from sparring.referee.cielab import Lab, cielab
 from sparring.referee.correlation import Pixels
 from sparring.referee.regions import region
 from sparring.samples.sample import Target
 
-Lab = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 LARGEST = 256
 """Images with a longer side are reduced to it, pixels."""
 SOFTNESS = 0.7
-"""Deviation of the blur before anything is compared, reduced pixels: it takes away noise."""
+"""Deviation of the Gaussian blur before anything is compared, reduced pixels: it takes away noise."""
+_TAPS = np.exp(-0.5 * (np.arange(-3, 4) / SOFTNESS) ** 2)
+_TAPS /= _TAPS.sum()
 VISIBLE = 10.0
 """Distance in CIELAB (CIE76) from which a pixel has changed."""
 SURROUNDINGS = 12
@@ -80,69 +81,99 @@ class Change:
         return AttackType.ADD if now else AttackType.REMOVE
 
 
-def attack_type(before: Pixels, after: Pixels, targets: Sequence[Target]) -> AttackType:
-    """The type of an edit.
+class Before:
+    """An image as it was, with what is computed of it once for all edits.
 
     Args:
-        before: uint8 [height, width, 3]: the control if the edit is an editor's, the original if no model made it. Else
-            what an autoencoder does to a picture would count as the attacker's doing.
-        after: the edit: uint8, of the same size.
+        image: uint8 [height, width, 3]: the control if the edits are an editor's, the original if no model made them.
+            Else what an autoencoder does to a picture would count as the attacker's doing.
         targets: their boxes are left out; what happens there is for the integrity check.
-
-    Raises:
-        ValueError: the sizes differ.
     """
-    areas: dict[AttackType, float] = defaultdict(float)
-    for change in changes(before, after, targets):
-        areas[change.type] += change.area
-    least = SHARE * sum(areas.values())
-    types = [kind for kind, area in areas.items() if area >= least]
-    if not types:
-        return AttackType.IMPERCEPTIBLE
-    return types[0] if len(types) == 1 else AttackType.HYBRID
+
+    def __init__(self, image: Pixels, targets: Sequence[Target]) -> None:
+        self._shape, self._lab = image.shape, _lab(image)
+        rows, columns = self._lab.shape[:2]
+        self._free = ~_boxes(targets, rows / image.shape[0], (rows, columns))
+
+    def type_of(self, edit: Pixels) -> AttackType:
+        """The type of an edit.
+
+        Args:
+            edit: uint8, of the image's size.
+
+        Raises:
+            ValueError: it is of another size.
+        """
+        areas: dict[AttackType, float] = defaultdict(float)
+        for change in self.changes(edit):
+            areas[change.type] += change.area
+        least = SHARE * sum(areas.values())
+        types = [kind for kind, area in areas.items() if area >= least]
+        if not types:
+            return AttackType.IMPERCEPTIBLE
+        return types[0] if len(types) == 1 else AttackType.HYBRID
+
+    def changes(self, edit: Pixels) -> Iterator[Change]:
+        """The places that changed visibly; see `type_of`."""
+        if edit.shape != self._shape:
+            raise ValueError(f"an edit of shape {edit.shape} can't be compared with an image of shape {self._shape}")
+        labs = self._lab, _lab(edit)
+        changed = _changed(*labs) & self._free
+        if not changed.any():
+            return
+        gap = max(1, round(min(changed.shape) / 64))
+        # What lies closer together than twice the gap is one place.
+        places = label(grown(changed, gap))[0] * changed
+        calm = self._free & ~grown(changed, 1)
+        for number, window in enumerate(find_objects(places), start=1):
+            wide = tuple(slice(max(0, part.start - 4 * gap), part.stop + 4 * gap) for part in window)
+            place = places[wide] == number
+            size = np.count_nonzero(place)
+            if size >= max(6, LEAST * changed.size):
+                around = grown(place, 1 + 3 * gap) & calm[wide]
+                yield Change(size / changed.size, *(_standing_out(lab[wide], place, around) for lab in labs))
 
 
-def changes(before: Pixels, after: Pixels, targets: Sequence[Target]) -> Iterator[Change]:
-    """The places that changed visibly; see `attack_type`."""
-    if before.shape != after.shape:
-        raise ValueError(f"an edit of shape {after.shape} can't be compared with an image of shape {before.shape}")
-    labs = _lab(before), _lab(after)
-    boxes = _boxes(targets, labs[0].shape[0] / before.shape[0], labs[0].shape[:2])
-    changed = _changed(*labs) & ~boxes
-    gap = max(1, round(min(changed.shape) / 64))
-    # What lies closer together than twice the gap is one place.
-    places = label(binary_dilation(changed, iterations=gap))[0] * changed
-    calm = ~binary_dilation(changed) & ~boxes
-    for number, window in enumerate(find_objects(places), start=1):
-        wide = tuple(slice(max(0, part.start - 4 * gap), part.stop + 4 * gap) for part in window)
-        place = places[wide] == number
-        if place.sum() >= max(6, LEAST * changed.size):
-            around = binary_dilation(place, iterations=1 + 3 * gap) & calm[wide]
-            yield Change(place.sum() / changed.size, *(_standing_out(lab[wide], place, around) for lab in labs))
+def grown(mask: Mask, steps: int) -> Mask:
+    """A mask with all that lies within so many steps, up, down or sideways, of what is in it."""
+    wider = mask.copy()
+    for _ in range(steps):
+        narrow = wider.copy()
+        wider[1:] |= narrow[:-1]
+        wider[:-1] |= narrow[1:]
+        wider[:, 1:] |= narrow[:, :-1]
+        wider[:, :-1] |= narrow[:, 1:]
+    return wider
 
 
 def _lab(image: Pixels) -> Lab:
-    """The image in CIELAB, reduced and softened: float64 [rows, columns, 3]."""
+    """The image in CIELAB, reduced and softened: float32 [rows, columns, 3]."""
     height, width = image.shape[:2]
     scale = min(1.0, LARGEST / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = image if scale == 1 else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-    return np.asarray(gaussian_filter(rgb2lab(small), (SOFTNESS, SOFTNESS, 0)))
+    return np.asarray(correlate1d(correlate1d(cielab(small), _TAPS, axis=0), _TAPS, axis=1))
 
 
-def _boxes(targets: Sequence[Target], scale: float, shape: tuple[int, ...]) -> Mask:
+def _boxes(targets: Sequence[Target], scale: float, shape: tuple[int, int]) -> Mask:
     """Where targets are in an image that was reduced by `scale` to that shape."""
     boxes = np.zeros(shape, dtype=bool)
     for target in targets:
-        part = region(target.box).scaled(scale).clipped(*boxes.shape)
+        part = region(target.box).scaled(scale).clipped(*shape)
         boxes[part.top : part.bottom, part.left : part.right] = True
     return boxes
 
 
 def _changed(before: Lab, after: Lab) -> Mask:
     """Pixels that changed visibly, lines thinner than two pixels left out: those are edges that a codec moved."""
-    distance = np.linalg.norm(after - before, axis=2)
-    return np.asarray(binary_opening(distance > VISIBLE, np.ones((2, 2), dtype=bool)))
+    difference = after - before
+    far = np.einsum("ijk,ijk->ij", difference, difference) > VISIBLE**2
+    blocks = far[1:, 1:] & far[1:, :-1] & far[:-1, 1:] & far[:-1, :-1]
+    changed = np.zeros_like(far)
+    for rows in (slice(1, None), slice(None, -1)):
+        for columns in (slice(1, None), slice(None, -1)):
+            changed[rows, columns] |= blocks
+    return changed
 
 
 def _standing_out(image: Lab, place: Mask, around: Mask) -> float:
@@ -150,8 +181,8 @@ def _standing_out(image: Lab, place: Mask, around: Mask) -> float:
 
     Where hardly anything around has stayed as it was, something has always been there.
     """
-    if around.sum() < SURROUNDINGS:
-        return float("inf")
     near = image[around]
+    if len(near) < SURROUNDINGS:
+        return float("inf")
     spread = np.linalg.norm(near - np.median(near, axis=0), axis=1).mean()
     return float(np.linalg.norm(image[place].mean(axis=0) - near.mean(axis=0)) / (spread + EVEN))

@@ -19,6 +19,11 @@ FLAT = 2.0
 """Standard deviation, of 255 levels, below which there is nothing drawn to be compared."""
 
 
+def least_energy(height: int, width: int) -> float:
+    """Of what is not flat in that size: sum of squared distances from the means of three channels."""
+    return 3 * FLAT**2 * height * width
+
+
 class Field:
     """An image made ready for searching.
 
@@ -28,8 +33,8 @@ class Field:
 
     def __init__(self, pixels: Pixels) -> None:
         self.height, self.width = pixels.shape[:2]
-        self._channels = np.moveaxis(pixels.astype(np.float32) - 128, 2, 0)
-        self._energies: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self._channels = pixels.transpose(2, 0, 1).astype(np.float32, order="C") - 128
+        self._weights: dict[tuple[int, int], Scores] = {}
         self.grid = (next_fast_len(self.height, real=True), next_fast_len(self.width, real=True))
 
     @cached_property
@@ -39,23 +44,27 @@ class Field:
     @cached_property
     def _sums(self) -> NDArray[np.float64]:
         """Integral images of each channel and of the squares of all: float64 [4, height + 1, width + 1]."""
-        squares = np.square(self._channels).sum(axis=0, keepdims=True)
+        squares = np.einsum("cij,cij->ij", self._channels, self._channels)[None]
         table = np.zeros((4, self.height + 1, self.width + 1))
         np.concatenate([self._channels, squares]).cumsum(axis=1, dtype=np.float64, out=table[:, 1:, 1:])
         return table.cumsum(axis=2, out=table)
 
-    def energy(self, height: int, width: int) -> NDArray[np.float64]:
-        """Of each window of that size: the sum of squared distances from the channels' means in the window."""
-        if (height, width) not in self._energies:
-            self._energies[height, width] = self._energy(height, width)
-        return self._energies[height, width]
+    def weights(self, height: int, width: int) -> Scores:
+        """Of each window of that size: 1 / root of its energy, or of the least that is not flat."""
+        if (height, width) not in self._weights:
+            energy = np.maximum(self._energy(height, width), least_energy(height, width))
+            self._weights[height, width] = (1 / np.sqrt(energy)).astype(np.float32)
+        return self._weights[height, width]
 
     def _energy(self, height: int, width: int) -> NDArray[np.float64]:
-        table = self._sums
-        sums = table[:, height:, width:] - table[:, :-height, width:]
-        sums -= table[:, height:, :-width]
-        sums += table[:, :-height, :-width]
-        return np.asarray(sums[3] - np.square(sums[:3]).sum(axis=0) / (height * width))
+        """Of each window: the sum of squared distances from the channels' means in it."""
+        rows = self._sums[:, height:] - self._sums[:, :-height]
+        sums = rows[:, :, width:] - rows[:, :, :-width]
+        *channels, squares = sums
+        np.square(sums[:3], out=sums[:3])
+        channels[0] += channels[1]
+        channels[0] += channels[2]
+        return np.asarray(squares - channels[0] / (height * width))
 
 
 class Pattern:
@@ -75,11 +84,7 @@ class Pattern:
     @property
     def flat(self) -> bool:
         """Whether there is nothing to be found by."""
-        return self.energy < self._least
-
-    @property
-    def _least(self) -> float:
-        return 3 * FLAT**2 * self.height * self.width
+        return self.energy < least_energy(self.height, self.width)
 
     def fits(self, field: Field) -> bool:
         """Whether the field has a place for it."""
@@ -92,10 +97,9 @@ class Pattern:
             float32 [field.height - height + 1, field.width - width + 1].
         """
         product = (field.spectrum * self._conjugate(field.grid)).sum(axis=0)
-        rows, columns = field.height - self.height + 1, field.width - self.width + 1
-        numerator = irfft2(product, s=field.grid)[:rows, :columns]
-        energy = np.maximum(field.energy(self.height, self.width), self._least)
-        return np.asarray(numerator / np.sqrt(energy * self.energy), dtype=np.float32)
+        weights = field.weights(self.height, self.width)
+        rows, columns = weights.shape
+        return np.asarray(irfft2(product, s=field.grid)[:rows, :columns] * weights * np.float32(self.energy**-0.5))
 
     def _conjugate(self, grid: tuple[int, int]) -> NDArray[np.complex64]:
         """Of the pattern's spectrum on a grid; kept, since a group of edits has one."""

@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 from PIL import Image
-from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.color import deltaE_ciede2000
 
+from sparring.referee.cielab import cielab
 from sparring.referee.correlation import Field, Pattern, Pixels, Scores
 from sparring.referee.regions import Region
 
@@ -21,6 +22,9 @@ SIZES = (0.73, 0.79, 0.86, 0.93, 1.08, 1.17, 1.27, 1.38)
 for a target that has one of them."""
 PROMISING = 0.4
 """Correlation of the target in its own size from which the other sizes are tried."""
+
+Model = tuple[Pattern, Scores]
+"""What is searched for, and the scores that are usual: those of the control."""
 
 
 class Scenery:
@@ -38,31 +42,23 @@ class Scenery:
 
 
 @dataclass(frozen=True)
-class Match:
-    """The place that has come to look most like a target.
+class Spot:
+    """A place that has come to look like a target.
 
     Attributes:
-        correlation: -1 to 1; 0 if there is no such place.
-        colour: mean CIEDE2000 distance to the target.
+        correlation: -1 to 1; 0 if nothing there has come to look like it.
+        there: what is there: uint8 [height, width, 3].
+        pattern: the target in the size that fits.
     """
 
-    correlation: float = 0.0
-    colour: float = float("inf")
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A place that a pattern fits, by its top left corner."""
-
-    score: float
-    row: int
-    column: int
+    correlation: float
+    there: Pixels
     pattern: Pattern
 
-    def colour(self, image: Pixels) -> float:
-        """Mean CIEDE2000 distance of the pattern to what is there."""
-        there = image[self.row : self.row + self.pattern.height, self.column : self.column + self.pattern.width]
-        return float(np.mean(deltaE_ciede2000(rgb2lab(self.pattern.pixels), rgb2lab(there))))
+    @cached_property
+    def colour(self) -> float:
+        """Mean CIEDE2000 distance of the target to what is there."""
+        return float(np.mean(deltaE_ciede2000(cielab(self.pattern.pixels), cielab(self.there))))
 
 
 class Likeness:
@@ -78,49 +74,60 @@ class Likeness:
         self._home = part.scaled(control.scale).clipped(*control.pixels.shape[:2])
         self._crop = self._home.of(control.pixels)
 
-    def nearest(self, edit: Scenery, margin: float) -> Match:
+    def nearest(self, edit: Scenery, margin: float) -> Spot | None:
         """The place elsewhere that has come to look most like the target, whatever its size there.
+
+        None for a target that can't be searched for.
 
         Args:
             edit: of the control's size.
             margin: places count where the correlation exceeds the control's by this much.
         """
-        spots = [self._spot(edit, margin, *model) for model in self._own_size]
-        if spots and spots[0].score >= PROMISING:
-            spots += [self._spot(edit, margin, *model) for model in self._other_sizes]
-        best = max(spots, key=lambda spot: spot.score, default=None)
-        return Match(best.score, best.colour(edit.pixels)) if best and best.score > 0 else Match()
+        spots = [_best(edit, margin, *model) for model in self._own_size]
+        if spots and spots[0].correlation >= PROMISING:
+            spots += [_best(edit, margin, *model) for model in self._other_sizes]
+        return max(spots, key=lambda spot: spot.correlation, default=None)
 
     @cached_property
-    def _own_size(self) -> list[tuple[Pattern, Scores]]:
+    def _own_size(self) -> list[Model]:
         return self._models([Pattern(self._crop)])
 
     @cached_property
-    def _other_sizes(self) -> list[tuple[Pattern, Scores]]:
+    def _other_sizes(self) -> list[Model]:
         height, width = self._crop.shape[:2]
         sizes = dict.fromkeys((round(width * size), round(height * size)) for size in SIZES)
         crops = [resized(self._crop, *size, Image.Resampling.BICUBIC) for size in sizes if size != (width, height)]
         return self._models([Pattern(crop) for crop in crops])
 
-    def _models(self, patterns: list[Pattern]) -> list[tuple[Pattern, Scores]]:
+    def _models(self, patterns: list[Pattern]) -> list[Model]:
         """Those that can be searched for, with their correlation everywhere in the control itself."""
         ground = self._control.field
         return [
-            (pattern, pattern.scores(ground))
+            (pattern, self._usual(pattern))
             for pattern in patterns
             if min(pattern.height, pattern.width) >= SMALLEST and pattern.fits(ground) and not pattern.flat
         ]
 
-    def _spot(self, edit: Scenery, margin: float, pattern: Pattern, usual: Scores) -> Spot:
-        """The best place for the pattern. One whose centre lies in the target's box is the target itself."""
-        scores = pattern.scores(edit.field)
-        scores[scores <= usual + margin] = 0
-        home, (rows, columns) = self._home, (np.arange(side) for side in scores.shape)
+    def _usual(self, pattern: Pattern) -> Scores:
+        """The pattern's correlation everywhere in the control.
+
+        It is infinite where the place's centre lies in the target's box: what is there is the target itself.
+        """
+        scores, home = pattern.scores(self._control.field), self._home
+        rows, columns = (np.arange(side) for side in scores.shape)
         rows = np.abs(2 * rows + pattern.height - home.top - home.bottom) <= home.height
         columns = np.abs(2 * columns + pattern.width - home.left - home.right) <= home.width
-        scores[np.ix_(rows, columns)] = 0
-        row, column = np.unravel_index(int(scores.argmax()), scores.shape)
-        return Spot(float(scores[row, column]), int(row), int(column), pattern)
+        scores[np.ix_(rows, columns)] = np.inf
+        return scores
+
+
+def _best(edit: Scenery, margin: float, pattern: Pattern, usual: Scores) -> Spot:
+    """The best place for a pattern, of those where it correlates better than usually."""
+    scores = pattern.scores(edit.field)
+    scores[scores <= usual + margin] = 0
+    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    there = edit.pixels[row : row + pattern.height, column : column + pattern.width]
+    return Spot(float(scores[row, column]), there, pattern)
 
 
 def resized(image: Pixels, width: int, height: int, how: Image.Resampling) -> Pixels:

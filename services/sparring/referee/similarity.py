@@ -8,6 +8,7 @@ from PIL import Image
 from scipy.ndimage import correlate1d
 
 Pixels = NDArray[np.uint8]
+Planes = NDArray[np.float64]
 
 SIGMA = 1.5
 RADIUS = 5
@@ -21,19 +22,50 @@ _TAPS /= _TAPS.sum()
 
 
 def similarity(before: Pixels, after: Pixels) -> float:
-    """SSIM of two crops of one size, -1 to 1: the mean over all whole windows and the three channels.
+    """SSIM of two crops of one size, -1 to 1; see `Structure`."""
+    return Structure(before).similarity(after)
 
-    The same number as scikit-image's `structural_similarity` with Wang's settings, in a fifth of the time: all
-    channels and moments are filtered at once. Crops with a side below 24 pixels are first enlarged (Lanczos).
+
+class Structure:
+    """A crop that others are compared with: what can be computed without them is, once.
+
+    Args:
+        before: uint8 [height, width, 3].
     """
-    x, y = (enlarged(crop).transpose(2, 0, 1).astype(np.float64) for crop in (before, after))
-    moments = np.concatenate([x, y, x * x, y * y, x * y])
+
+    def __init__(self, before: Pixels) -> None:
+        self._pixels = _channels(before)
+        self._means, self._squares = _filtered(self._pixels, self._pixels**2)
+
+    def similarity(self, after: Pixels) -> float:
+        """SSIM, -1 to 1: the mean over all whole windows and the three channels.
+
+        The same number as scikit-image's `structural_similarity` with Wang's settings, in less than a fifth of the
+        time: all channels and moments are filtered at once. Crops with a side below 24 pixels are first enlarged
+        (Lanczos).
+
+        Args:
+            after: uint8, of the same size.
+        """
+        x, y = self._pixels, _channels(after)
+        ux, xx = self._means, self._squares
+        uy, yy, xy = _filtered(y, y * y, x * y)
+        luminance = (2 * ux * uy + C1) / (ux * ux + uy * uy + C1)
+        structure = (2 * (xy - ux * uy) + C2) / (xx - ux * ux + yy - uy * uy + C2)
+        return float((luminance * structure).mean())
+
+
+def _channels(crop: Pixels) -> Planes:
+    return enlarged(crop).transpose(2, 0, 1).astype(np.float64)
+
+
+def _filtered(*planes: Planes) -> Planes:
+    """Weighted means within all whole windows: float64 [len(planes), 3, height - 10, width - 10]."""
+    means = np.concatenate(planes)
     for axis in (1, 2):
-        moments = correlate1d(moments, _TAPS, axis=axis)
-    ux, uy, xx, yy, xy = moments[:, RADIUS:-RADIUS, RADIUS:-RADIUS].reshape(5, 3, -1)
-    luminance = (2 * ux * uy + C1) / (ux * ux + uy * uy + C1)
-    structure = (2 * (xy - ux * uy) + C2) / (xx - ux * ux + yy - uy * uy + C2)
-    return float((luminance * structure).mean())
+        means = correlate1d(means, _TAPS, axis=axis)
+    whole = means[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+    return whole.reshape(len(planes), 3, *whole.shape[1:])
 
 
 def enlarged(crop: Pixels) -> Pixels:
