@@ -49,6 +49,7 @@ def make_edit(name: str, sample: str, *, valid: bool = True) -> EditRecord:
         affine=affine,
         image=b"\x89PNG" + name.encode() * 20,
         verdict=verdict,
+        attack_type="add" if valid else "",
     )
 
 

@@ -214,11 +214,14 @@ def test_compaction_keeps_everything(ledger: EpisodeLedger, make_group: MakeGrou
 def test_a_ledger_gains_the_columns_that_it_lacks(tmp_path: Path, make_group: MakeGroup) -> None:
     EpisodeLedger(tmp_path).append_group(make_group("old"))
     lance.dataset(tmp_path / "episodes" / "samples.lance").drop_columns(["groups", "image_digest"])
+    lance.dataset(tmp_path / "episodes" / "edits.lance").drop_columns(["attack_type"])
     ledger, new = EpisodeLedger(tmp_path), make_group("new")
     ledger.append_group(new)
     samples = ledger.get_samples([SampleId("sample of old"), SampleId("sample of new")])
     assert samples[SampleId("sample of new")] == new.samples[0]
     assert (samples[SampleId("sample of old")].groups, samples[SampleId("sample of old")].image_digest) == ((), "")
+    edits = ledger.get_edits([EditId("old/e0"), EditId("new/e0")])
+    assert [edits[EditId(name)].attack_type for name in ("old/e0", "new/e0")] == ["", "add"]
 
 
 def test_export_is_plain_parquet(ledger: EpisodeLedger, make_group: MakeGroup, tmp_path: Path) -> None:

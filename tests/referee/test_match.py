@@ -163,6 +163,7 @@ async def test_procedural_edits_and_corruptions(ring: Open, request_of: Requests
         edit = it.ledger.get_edits([EditId(f"{MATCH}/e0")])[EditId(f"{MATCH}/e0")]
     assert (episode.outcome, episode.attacker) == (Outcome.PLAYED, "procedural:cover")
     assert (edit.kind, edit.instruction, edit.verdict.valid) == (Kind.CORRUPTION, "", True)
+    assert edit.attack_type == ""
 
 
 async def test_an_attack_that_finds_nothing_to_do_is_rejected(ring: Open, request_of: Requests, sample: Sample) -> None:
@@ -213,6 +214,35 @@ async def test_what_no_model_made_is_compared_with_the_original(ring: Open, requ
         await it.play(procedural)
         outcomes = [it.group(match)[-1].outcome for match in ("c/p/8", "c/p/9")]
     assert outcomes == [Outcome.REJECTED, Outcome.PLAYED]
+
+
+async def test_what_an_edit_did_is_recorded(ring: Open, request_of: Requests) -> None:
+    async with ring() as it:
+        await it.play(request_of("mark plain cover", learner="ATTACKER", answers=1))
+        names = [EditId(f"{MATCH}/{name}") for name in ("e0", "e1", "e2", "control")]
+        edits = it.ledger.get_edits(names)
+    assert [edits[name].attack_type for name in names] == ["add", "imperceptible", "", ""]
+
+
+async def test_what_an_edit_did_is_told_against_what_it_was_judged_by(ring: Open, request_of: Requests) -> None:
+    def repainted(response: attacker_pb2.EditResponse) -> bool:
+        if response.HasField("control"):
+            shown = decode(response.control.image, max_pixels=1 << 20, max_bytes=1 << 24).copy()
+            shown[:6, :6] = 255 - shown[:6, :6]
+            response.control.image = encode_png(shown)
+        return True
+
+    async with ring() as it:
+        it.painter.spoil = repainted
+        learned, procedural = request_of("plain", match="c/p/8"), request_of("plain", match="c/p/9")
+        procedural.fresh.CopyFrom(
+            referee_pb2.FreshEdits(count=1, procedural=attacker_pb2.ProceduralAttack(name="plain"))
+        )
+        for request in (learned, procedural):
+            await it.play(request)
+        names = [EditId(f"c/p/{match}/e0") for match in (8, 9)]
+        types = [it.ledger.get_edits(names)[name].attack_type for name in names]
+    assert types == ["remove", "imperceptible"]
 
 
 async def test_options_are_put_in_the_recorded_order(ring: Open, request_of: Requests, sample: Sample) -> None:

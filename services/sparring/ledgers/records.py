@@ -116,6 +116,8 @@ class EditRecord:
         image: PNG; empty where a reader did not ask for it. Where an attack found nothing to do (reason `no_room`), the
             original, encoded as it was.
         verdict: the referee's finding.
+        attack_type: what a valid semantic edit did: `imperceptible`, `add`, `remove`, `replace` or `hybrid`; empty for
+            others, and where it was not recorded.
     """
 
     edit_id: EditId
@@ -128,6 +130,7 @@ class EditRecord:
     affine: tuple[float, ...] | None
     image: bytes
     verdict: VerdictRecord
+    attack_type: str = ""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def edit_row(record: EditRecord) -> Row:
         "valid": verdict.valid,
         "reasons": verdict.reasons,
         "measures": [{"name": name, "value": value} for name, value in verdict.measures],
+        "attack_type": record.attack_type,
     }
 
 
@@ -79,6 +80,7 @@ def to_edit(row: Row) -> EditRecord:
         affine=None if row["affine"] is None else tuple(row["affine"]),
         image=row.get("image", b""),
         verdict=to_verdict(row),
+        attack_type=row["attack_type"] or "",
     )
 
 

@@ -63,7 +63,7 @@ EDITS = _schema(
         "reasons": pa.list_(_TEXT),
         "measures": pa.list_(_MEASURE),
     },
-    {"affine": pa.list_(pa.float64())},
+    {"affine": pa.list_(pa.float64()), "attack_type": _TEXT},
 )
 TRAJECTORIES = _schema(
     {

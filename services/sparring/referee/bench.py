@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from sparring.ledgers.records import Kind
 from sparring.referee.config import RefereeConfig
@@ -85,7 +86,10 @@ class Bench:
         pixels = self._theirs(f"edit {index}", edited.image)
         if edited.kind is Kind.CORRUPTION:
             return judge_corruption(subject.targets, pixels, edited.affine, self._config.integrity)
-        return judge(subject, pixels, self._config.integrity)
+        verdict = judge(subject, pixels, self._config.integrity)
+        if edited.kind is not Kind.SEMANTIC or not verdict.valid:
+            return verdict
+        return replace(verdict, attack_type=subject.before.type_of(pixels))
 
     def _theirs(self, name: str, image: bytes) -> Pixels:
         try:

@@ -78,6 +78,7 @@ def edit_row(
         edited.affine,
         edited.image,
         VerdictRecord(verdict.valid, verdict.reasons, tuple(verdict.measures.items())),
+        verdict.attack_type or "",
     )
 
 
