@@ -71,9 +71,11 @@ def endpoint(latency: float) -> Iterator[str]:
         port.listen(1024)
         process = get_context("spawn").Process(target=serve, args=(port, latency))
         process.start()
-        yield f"http://127.0.0.1:{port.getsockname()[1]}/v1"
-        process.terminate()
-        process.join()
+        try:
+            yield f"http://127.0.0.1:{port.getsockname()[1]}/v1"
+        finally:
+            process.terminate()
+            process.join()
 
 
 async def measure(call: Callable[[int], Awaitable[object]], callers: int, rounds: int) -> tuple[float, float]:

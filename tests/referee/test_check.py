@@ -235,14 +235,14 @@ async def test_an_answer_that_fails_is_missing_until_it_comes(ring: Open) -> Non
 
 
 async def test_a_check_is_broken_off_where_nobody_is_there(ring: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_module, "GIVE_UP", 3)
-    async with ring(check_window=2) as it:
+    monkeypatch.setattr(check_module, "GIVE_UP", 2)
+    async with ring(check_window=1) as it:
         teach(it)
         it.pupil.status = grpc.StatusCode.UNAVAILABLE
         said = await refusal(it, request())
         assert said.code is grpc.StatusCode.UNAVAILABLE
         assert "UNAVAILABLE: the pupil is away" in said.message
-        assert len(it.episodes) <= 2 * 3, "what was not tried is not missing"
+        assert len(it.episodes) <= 2 * 2, "what was not tried is not missing"
         it.pupil.status = None
         report = (await it.check(request()))[-1].report
         assert (report.clean.n, report.missing) == (SAMPLES, 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class Enough(Exception):
-    """The next match could ask for more answers than are left."""
+    """The next sample could ask for more answers than are left."""
 
 
 @dataclass
@@ -16,7 +16,7 @@ class Allowance:
     left: int | None = None
 
     def reserve(self, answers: int) -> None:
-        """Set aside what a match may ask for at most.
+        """Set aside what a sample may ask for at most.
 
         Raises:
             Enough: there is less left.
@@ -24,10 +24,10 @@ class Allowance:
         if self.left is None:
             return
         if answers > self.left:
-            raise Enough(f"a match may ask for {answers} answers, and {self.left} are left")
+            raise Enough(f"a sample may ask for {answers} answers, and {self.left} are left")
         self.left -= answers
 
     def give_back(self, answers: int) -> None:
-        """Return what a match did not ask for."""
+        """Return what was not asked for."""
         if self.left is not None:
             self.left += answers

@@ -14,9 +14,13 @@ from sparring.referee.errors import nonsense
 from sparring.referee.integrity import NO_ROOM, Subject, Verdict, judge, judge_corruption
 from sparring.referee.metrics import RefereeMetrics
 from sparring.referee.opponents import Edited, Edits
+from sparring.referee.subjects import Subjects
 from sparring.samples.boxes import BadBox, clip
 from sparring.samples.images import BadImage, decode
 from sparring.samples.sample import Sample
+
+KEPT_PIXELS = 1 << 24
+"""Of what edits were compared with last."""
 
 
 class Bench:
@@ -30,6 +34,7 @@ class Bench:
 
     def __init__(self, config: RefereeConfig, threads: Executor, metrics: RefereeMetrics) -> None:
         self._config, self._threads, self._metrics = config, threads, metrics
+        self._subjects = Subjects(KEPT_PIXELS)
 
     async def examine(self, sample: Sample) -> Pixels:
         """The sample's image, uint8 [height, width, 3].
@@ -75,7 +80,8 @@ class Bench:
         if control.shape != original.shape:
             sizes = [f"{width} x {height}" for height, width, _ in (control.shape, original.shape)]
             raise nonsense("attacker", f"a control of {sizes[0]} pixels for an original of {sizes[1]}")
-        subject = Subject(control if learned else original, sample.targets)
+        before = (made.control, control) if learned else (sample.image, original)
+        subject = self._subjects.find(sample, *before)
         verdicts = [self._verdict(subject, index, edited) for index, edited in enumerate(made.edits)]
         self._metrics.judged(verdicts, time.perf_counter() - began)
         return verdicts

@@ -17,6 +17,7 @@ from itertools import count, islice, takewhile
 from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, GroupId, Outcome, SampleId
 from sparring.referee.allowance import Allowance, Enough
 from sparring.referee.errors import OpponentError
+from sparring.referee.gathering import gather_all
 from sparring.referee.items import Item, read
 from sparring.referee.match import Table
 from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View, author, images
@@ -208,16 +209,23 @@ class Check:
         return list(takewhile(self._table.ledger.has, (attempt(terms, number).group(0) for number in count())))
 
     async def _one_sample(self, bouts: Sequence[Bout]) -> list[EpisodeRecord]:
-        """Episodes of one sample, one match after the other."""
-        return [episode for bout in bouts for episode in (bout.episodes if bout.settled else await self._play(bout))]
+        """Episodes of one sample, all its matches at once: waiting for one of them to be durable keeps none waiting.
 
-    async def _play(self, bout: Bout) -> Sequence[EpisodeRecord]:
-        """The episodes of a new attempt; without result a FAILED one."""
-        terms, who = attempt(bout.terms, bout.attempts), author(bout.view)
-        most = images(bout.view) * terms.answers
+        Raises:
+            Enough: they could ask for more answers than are left; none was played.
+        """
+        most = sum(images(bout.view) * bout.terms.answers for bout in bouts if not bout.settled)
         self._allowance.reserve(most)
+        parts = await gather_all(self._settled(bout) for bout in bouts)
+        return [episode for episodes in parts for episode in episodes]
+
+    async def _settled(self, bout: Bout) -> Sequence[EpisodeRecord]:
+        """The episodes of a match: those that are known, or else of a new attempt; without result a FAILED one."""
+        if bout.settled:
+            return bout.episodes
+        terms, who = attempt(bout.terms, bout.attempts), author(bout.view)
         try:
-            match = await self._table.play(bout.sample, bout.view, terms)
+            match = await self._table.play_new(bout.sample, bout.view, terms)
         except OpponentError:
             self._failures[who] += 1
             if self._failures[who] >= GIVE_UP:
@@ -226,7 +234,8 @@ class Check:
             assert failed is not None, "a match without result leaves a group that says so"
             return failed.episodes
         self._failures[who] = 0
-        self._allowance.give_back(most - sum(len(episode.answers) for episode in match.episodes))
+        answers = sum(len(episode.answers) for episode in match.episodes)
+        self._allowance.give_back(images(bout.view) * terms.answers - answers)
         return match.episodes
 
 

@@ -77,6 +77,10 @@ class Table:
         if recalled is not None:
             self.metrics.match(terms.learner, "recalled")
             return recalled
+        return await self.play_new(sample, view, terms)
+
+    async def play_new(self, sample: Sample, view: View, terms: Terms) -> Match:
+        """The same without looking first: for who knows that the match was not in the ledger a moment ago."""
         original = await self.bench.examine(sample)
         prompt = put(sample, shuffled(sample, self.config.option_seed))
         try:

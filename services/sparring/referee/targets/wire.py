@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import grpc
 import httpcore2
@@ -35,12 +36,8 @@ class Wire:
     def __init__(self, config: HttpConfig, admission: Admission, today: Callable[[], float]) -> None:
         self._place, self._key, self._today = admission.place, admission.key, today
         self._most_bytes = config.max_reply_bytes
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=admission.tls,
-            max_connections=config.concurrency,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=GuardedNetwork(private=admission.private),
-        )
+        self._tls, self._network = admission.tls, GuardedNetwork(private=admission.private)
+        self._idle: list[httpcore2.AsyncConnectionPool] = []
         self._headers = {
             "host": self._place.authority,
             "accept": "application/json",
@@ -78,16 +75,39 @@ class Wire:
             raise barred("forbidden", str(error)) from error
 
     async def close(self) -> None:
-        await self._pool.aclose()
+        """Let connections go; no request may be under way."""
+        for connection in self._idle:
+            await connection.aclose()
+
+    @contextmanager
+    def _connection(self) -> Iterator[httpcore2.AsyncConnectionPool]:
+        """A connection for one request, the one that was used last if it is free: one that has gone is replaced.
+
+        Each is a pool of one. A pool of many looks at every one of them, with a system call, before each request.
+        """
+        connection = self._idle.pop() if self._idle else self._connect()
+        try:
+            yield connection
+        finally:
+            self._idle.append(connection)
+
+    def _connect(self) -> httpcore2.AsyncConnectionPool:
+        return httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls,
+            max_connections=1,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=self._network,
+        )
 
     async def _exchange(self, path: str, body: bytes, headers: Headers) -> bytes:
         place = self._place
         url = httpcore2.URL(scheme=place.scheme, host=place.host, port=place.port, target=place.path + path)
         sent = [(name.encode(), value.encode()) for name, value in {**self._headers, **headers}.items()]
         length = (b"content-length", str(len(body)).encode())
-        request = self._pool.stream("POST", url, headers=[*sent, length], content=body, extensions=self._extensions)
-        async with request as response:
-            content = await _read(response, self._most_bytes)
+        with self._connection() as connection:
+            request = connection.stream("POST", url, headers=[*sent, length], content=body, extensions=self._extensions)
+            async with request as response:
+                content = await _read(response, self._most_bytes)
         self._refuse(response, content)
         return content
 
