@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sparring.ledgers.records import EditId, SampleId, SampleRecord, TargetRecord
-from sparring.referee.breakdown import area, by_attacker, by_sample, category
+from sparring.ledgers.records import EditId, EditRecord, Kind, SampleId, SampleRecord, TargetRecord, VerdictRecord
+from sparring.referee.breakdown import area, by_attacker, by_sample, by_type, category
 from sparring.referee.items import Failure, Item, Reply
 from sparring.referee.measures import measure
 from sparring.referee.statistics import share
@@ -43,6 +43,28 @@ def test_an_attacker_that_only_failed_is_not_forgotten() -> None:
     suite = {SampleId("a"): Item(original=YES, control=YES, failed={"suite/a/add": Failure(ADD)})}
     parts = by_attacker(suite)
     assert measure(parts[ADD]).missing == 1
+
+
+def typed(name: EditId, attack_type: str) -> EditRecord:
+    verdict = VerdictRecord(True, (), ())
+    kind = Kind.SEMANTIC
+    return EditRecord(name, SampleId(""), ADD, "", "", 0, kind, None, b"", verdict, attack_type=attack_type)
+
+
+def test_each_type_of_edit_is_measured_alone() -> None:
+    """An attack's name does not matter, nor what was rejected; a sample without an edit of the type is left out."""
+    types = {"a/add/e0": "remove", "a/noise/e0": "hybrid", "b/noise/e0": "remove"}
+    parts = by_type(SUITE, {EditId(name): typed(EditId(name), kind) for name, kind in types.items()})
+    assert {name: sorted(part) for name, part in parts.items()} == {"hybrid": ["a"], "remove": ["a", "b"]}
+    assert list(parts) == sorted(parts)
+    assert (measure(parts["hybrid"]).asr, measure(parts["remove"]).asr) == (share(0, 1), share(2, 2))
+    assert measure(parts["remove"]).robust == share(0, 2)
+    assert measure(parts["remove"]).validity == share(2, 2)
+
+
+def test_an_edit_of_no_recorded_type_is_counted_all_the_same() -> None:
+    parts = by_type(SUITE, {name: typed(name, "") for item in SUITE.values() for name in item.edits})
+    assert {name: sorted(part) for name, part in parts.items()} == {"untold": ["a", "b"]}
 
 
 def test_parts_add_up_to_the_whole() -> None:

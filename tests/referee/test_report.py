@@ -38,7 +38,10 @@ def sample(number: int, side: float) -> SampleRecord:
 
 def edit(name: EditId, attacker: str, valid: bool) -> EditRecord:
     kind = Kind.CORRUPTION if attacker == NOISE else Kind.SEMANTIC
-    return EditRecord(name, SampleId(""), attacker, "", "", 0, kind, None, b"", VerdictRecord(valid, (), ()))
+    attack_type = "add" if valid and kind is Kind.SEMANTIC else ""
+    return EditRecord(
+        name, SampleId(""), attacker, "", "", 0, kind, None, b"", VerdictRecord(valid, (), ()), attack_type
+    )
 
 
 def evidence(samples: int, added: Reply = YES, noised: Reply = YES, original: Reply = YES) -> Evidence:
@@ -69,6 +72,7 @@ def test_corruptions_are_told_apart() -> None:
     assert told.unreliable == ("20 images are too few for an interval; 30 or more are needed",)
     assert {part.name: part.samples for part in told.by_category} == {"cross": 20, "single": 20}
     assert sum(part.samples for part in told.by_area) == 40
+    assert [(part.name, part.samples, part.edits) for part in told.by_type] == [("add", 40, 40)]
     assert [part.kind for part in told.by_attack] == [Kind.SEMANTIC, Kind.CORRUPTION]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from sparring.ledgers.records import SampleId, SampleRecord
+from sparring.ledgers.records import EditId, EditRecord, SampleId, SampleRecord
 from sparring.referee.items import Item, Suite
 
 SMALL, LARGE = 32**2, 96**2
 """Bounds between small, medium and large objects, square pixels (as in COCO, arXiv 1405.0312)."""
+
+UNTOLD = "untold"
+"""Type of an edit that was recorded without one."""
 
 
 def by_attacker(suite: Suite) -> dict[str, Suite]:
@@ -16,6 +19,19 @@ def by_attacker(suite: Suite) -> dict[str, Suite]:
     known = {name for item in suite.values() for name in item.attackers.values()}
     names = known | {failure.attacker for item in suite.values() for failure in item.failed.values()} - {""}
     return {name: {key: item.by(frozenset({name})) for key, item in suite.items()} for name in sorted(names)}
+
+
+def by_type(suite: Suite, edits: Mapping[EditId, EditRecord]) -> dict[str, Suite]:
+    """The valid edits of each attack type alone, at the samples that have any of it. The type of a rejected edit is not
+    told."""
+    types = {name: edits[name].attack_type or UNTOLD for item in suite.values() for name in item.edits}
+    parts: dict[str, dict[SampleId, Item]] = {}
+    for name, item in suite.items():
+        for kind in {types[edit] for edit in item.edits}:
+            parts.setdefault(kind, {})[name] = item.only(
+                {edit for edit in item.edits if types[edit] == kind}.__contains__
+            )
+    return dict(sorted(parts.items()))
 
 
 def by_sample(suite: Suite, label: Callable[[SampleId], str]) -> dict[str, Suite]:

@@ -15,7 +15,7 @@ from sparring.ledgers.entries import Ending, Share
 from sparring.ledgers.records import Kind
 from sparring.referee import doubts, statistics
 from sparring.referee.asked import Asked
-from sparring.referee.breakdown import area, by_attacker, by_sample, category
+from sparring.referee.breakdown import area, by_attacker, by_sample, by_type, category
 from sparring.referee.counts import Counts, count
 from sparring.referee.curve import climb
 from sparring.referee.evidence import Evidence
@@ -83,6 +83,8 @@ class CheckReport(_Model):
     corruption: Measures | None
     """Degradations of the whole image; None where there was none."""
     by_attack: tuple[Part, ...]
+    by_type: tuple[Part, ...]
+    """By what the valid semantic edits did to the picture, whatever attack they are of."""
     by_category: tuple[Part, ...]
     by_area: tuple[Part, ...]
     curves: Mapping[str, tuple[Rung, ...]]
@@ -121,6 +123,7 @@ def report(asked: Asked, evidence: Evidence, facts: DatasetFacts, ended: Ending)
         semantic=to_measures(found),
         corruption=to_measures(measure(evidence.of(Kind.CORRUPTION), images)) if degraded else None,
         by_attack=to_parts(attacks, images, evidence.kinds),
+        by_type=to_parts(by_type(semantic, evidence.edits), images),
         by_category=to_parts(by_sample(semantic, lambda name: category(evidence.samples[name])), images),
         by_area=to_parts(by_sample(semantic, lambda name: area(evidence.samples[name])), images),
         curves={name: to_rungs(part, asked.budget, images) for name, part in attacks.items()},

@@ -97,6 +97,7 @@ def columns(report: CheckReport) -> list[tuple[str, Measures]]:
 def breakdowns(report: CheckReport) -> Iterator[tuple[str, str, tuple[Part, ...]]]:
     """Tables of parts: title, what it is by, rows."""
     yield "By attack", "attack", report.by_attack
+    yield "By what the edit did", "type", report.by_type
     yield "By kind of question", "kind", report.by_category
     yield "By size of what is asked about", "size", report.by_area
 
