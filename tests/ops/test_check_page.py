@@ -61,6 +61,12 @@ def test_the_page_has_every_number_and_every_doubt(found: CheckReport) -> None:
     assert "10 image" in page
 
 
+def test_the_page_says_where_chance_is_not_shown(found: CheckReport) -> None:
+    silent = found.model_copy(update={"asked": LOUD.model_copy(update={"again": 0})})
+    missing = "What chance does was not asked for"
+    assert (missing in render_check(found, []), missing in render_check(silent, [])) == (False, True)
+
+
 def test_the_page_has_everything_that_was_asked(found: CheckReport) -> None:
     page = render_check(found, [])
     assert [name for name, _ in asked(found.asked)] == list(Asked.model_fields)
