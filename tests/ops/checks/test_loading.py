@@ -90,6 +90,7 @@ def test_later_layers_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_greedy_answers_are_not_asked_for_again() -> None:
     assert load().repeats == 0
+    assert load(others={"data.limit": 5, "answering.max_tokens": 9}).answering.temperature == 0
     assert load(settings=["answering.temperature=1", "budget=3"]).repeats == 3
     assert load(settings=["answering.temperature=1", "again=1"]).repeats == 1
 

@@ -51,6 +51,14 @@ class ModelTarget(_Model):
 Tested = Annotated[OpenAiConfig | OipConfig | RunTarget | ModelTarget, Field(discriminator="kind")]
 
 
+class Answering(AnswerSampling):
+    """How the model answers; greedily, where nothing else is said."""
+
+    temperature: float = Field(0.0, ge=0, le=2)
+    """0 is greedy."""
+    max_tokens: int = Field(256, ge=1)
+
+
 class CheckData(_Model):
     """What is asked."""
 
@@ -84,7 +92,7 @@ class CheckConfig(_Model):
     none if they are greedy and would be the same."""
     seed: int = Field(0, ge=0)
     """Everything drawn follows from it."""
-    answering: AnswerSampling = AnswerSampling(temperature=0, max_tokens=256)
+    answering: Answering = Answering()
     max_calls: int = Field(0, ge=0)
     """Most answers that the model may be asked for; 0 sets no limit."""
     referee: RefereePart = RefereePart()
