@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sparring.ledgers.records import EpisodeRecord, Outcome
 from sparring.referee.errors import OpponentError
@@ -13,7 +13,8 @@ from sparring.serving.metrics import SECONDS
 
 
 class RefereeMetrics:
-    """Matches by outcome, edits by what was objected to, answers by how they were read, and opponents' failures."""
+    """Matches by outcome, edits by what was objected to, answers by how they were read, opponents' failures, and checks
+    by how they ended."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._matches = Counter(
@@ -41,6 +42,8 @@ class RefereeMetrics:
         self._judging = Histogram(
             "sparring_judging_seconds", "Time to judge the edits of a match.", buckets=SECONDS, registry=registry
         )
+        self._checks = Counter("sparring_checks_ended", "Checks, by how they ended.", ("ending",), registry=registry)
+        self._checking = Gauge("sparring_checks_open", "Checks that wait or are played.", registry=registry)
 
     def match(self, learner: str, outcome: str) -> None:
         """A match has ended."""
@@ -66,3 +69,11 @@ class RefereeMetrics:
         """An opponent let a match down."""
         self.match(learner, "failed")
         self._errors.labels(error.who, error.code.name).inc()
+
+    def checking(self, checks: int) -> None:
+        """So many checks wait or are played."""
+        self._checking.set(checks)
+
+    def checked(self, ending: str) -> None:
+        """A check has ended."""
+        self._checks.labels(ending).inc()

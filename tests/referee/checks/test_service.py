@@ -47,6 +47,8 @@ async def test_a_dataset_is_checked(ring: Open) -> None:
         told = [check async for check in checks.watch(submitted.check_id)]
         report = await read(it, submitted.check_id)
         episodes = it.episodes
+        assert it.value("sparring_checks_ended_total", ending="finished") == 1
+        assert it.value("sparring_checks_open") == 0
     assert told[-1].state == checks_pb2.CHECK_STATE_FINISHED
     assert (told[-1].done, told[-1].wanted, told[-1].missing, told[-1].error) == (SAMPLES, SAMPLES, 0, "")
     assert [check.done for check in told] == sorted(check.done for check in told)

@@ -64,6 +64,7 @@ class Checks:
 
     def __init__(self, config: ChecksConfig, store: CheckStore, court: Court, ledger: EpisodeLedger) -> None:
         self._config, self._store, self._court, self._ledger = config, store, court, ledger
+        self._metrics = court.table.metrics
         self._jobs: dict[str, Job] = {}
         self._places = asyncio.Semaphore(config.at_once)
 
@@ -218,6 +219,7 @@ class Checks:
                 writer.append(to_entry(record))
             job = Job(Standing(record, "waiting"))
             self._jobs[record.check_id] = job
+            self._metrics.checking(len(self._jobs))
             # Nothing of the call that submitted it, its deadline above all, is to hold for the check.
             job.task = asyncio.create_task(self._live(job, writer, stack.pop_all()), context=Context())
         return job.standing
@@ -229,6 +231,8 @@ class Checks:
             writer.append(ended)
             record = replace(job.standing.record, ended=ended)
             del self._jobs[record.check_id]
+            self._metrics.checking(len(self._jobs))
+            self._metrics.checked(ended.ending)
             job.tell(standing_of(record))
             _log.info("check ended", check=record.check_id, ending=ended.ending, done=ended.done, error=ended.error)
 
