@@ -122,6 +122,7 @@ def test_a_campaign_survives_the_death_of_every_process(tmp_path: Path) -> None:
     check_results(run)
     check_defender_opens(run, tmp_path / "cache")
     check_attacker_opens(run, tmp_path / "cache")
+    check_defenders_compare(run, tmp_path / "checks")
 
 
 def check_ledger(run: Path, acknowledged: set[str]) -> None:
@@ -209,6 +210,24 @@ def check_attacker_opens(run: Path, cache: Path) -> None:
         (condition,) = conditioner.encode([Order(original, edit.instruction, edit.seed)])
         made = plain_decode(vae, plain_flow(transformer, condition, edit.seed))
         assert np.abs(np.asarray(Image.open(io.BytesIO(edit.image))) - made).max() <= 1
+
+
+def check_defenders_compare(run: Path, folder: Path) -> None:
+    """Two of its defenders are checked against its attackers and an attack without a model, on the same edits."""
+    last = revisions(run, "defender")[-1].name
+    asked = ["--target", str(run), "--data", "shapes:campaign?seed=9", "--limit", "6", "--max-tokens", "24"]
+    edited = ["--attacks", f"untrained,{revisions(run, 'attacker')[-1].name},add", "--budget", "1"]
+    for model in ("untrained", last):
+        out = ["--model", model, "--out", str(folder / Path(model).name)]
+        done = subprocess.run(sparring("check", *asked, *edited, *out), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    report = json.loads((folder / Path(last).name / "report.json").read_text())
+    assert (report["asked"]["target"], report["samples"], report["semantic"]["missing"]) == (last, 6, 0)
+    assert sum(part["edits"] for part in report["by_attack"]) == 18
+    both = [str(folder / name) for name in ("untrained", Path(last).name)]
+    done = subprocess.run(sparring("check", "--compare", *both), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert last in done.stdout
 
 
 @torch.no_grad()
