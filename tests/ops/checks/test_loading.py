@@ -72,6 +72,8 @@ def test_anything_else_is_a_model(tmp_path: Path) -> None:
         target = load(target=base, model=None).target
         assert isinstance(target, ModelTarget)
         assert target.policy.base == base
+        # The small ones know scenes of 64 x 64 pixels; a photograph of that size shows nothing.
+        assert (target.policy.max_pixels > 1_000_000) == (base != "small:defender")
 
 
 def test_a_path_is_looked_into(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from sparring.ops.checks.campaigns import Campaigned
 from sparring.ops.checks.config import CheckConfig, RunTarget
 from sparring.ops.checks.estimate import open_data
 from sparring.ops.checks.folder import CheckFolder
+from sparring.ops.config import SMALL
+from sparring.ops.environment import has_gpu
 from sparring.ops.errors import UserError
 from sparring.ops.folder import free_folder
 from sparring.ops.layering import Layers, Tree
@@ -22,6 +24,8 @@ from sparring.samples.catalog import KINDS, BadDataset, sniff
 DEMO = Path(str(files("sparring.ops") / "checks" / "demo.toml"))
 RELATIVE = ("trained", "untrained")
 """Names of an attacker's revision that depend on its campaign."""
+PHOTOGRAPHS: Tree = {"min_pixels": 512 * 512, "max_pixels": 2048 * 2048}
+"""Areas between which images are brought before a model that is no small one sees them."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,12 @@ def target_layer(target: str, model: str | None) -> Tree:
         return {"kind": "run", "run": str(Path(target).resolve()), "revision": model or "trained"}
     if target.startswith((".", "/", "~")) and not Path(target).expanduser().is_dir():
         raise UserError(f"--target {target}: there is no such folder")
-    return {"kind": "model", "policy": {"base": target}}
+    return {"kind": "model", "policy": {"base": target, **({} if target.startswith(SMALL) else machine_layer())}}
+
+
+def machine_layer() -> Tree:
+    """How a model that was made for photographs is opened: at their size, and on the GPU if there is one."""
+    return {**PHOTOGRAPHS, **({"device": "cuda", "dtype": "bfloat16"} if has_gpu() else {})}
 
 
 def data_layer(data: str) -> Tree:
