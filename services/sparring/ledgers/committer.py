@@ -10,6 +10,9 @@ from sparring.ledgers.appender import check_group
 from sparring.ledgers.episodes import EpisodeLedger
 from sparring.ledgers.records import Group
 
+BUSY = 4
+"""Groups of a commit from which the next one waits for more company: one of fifty costs little more than of five."""
+
 
 class _Batch:
     def __init__(self) -> None:
@@ -25,15 +28,23 @@ class Committer:
         ledger: where groups go.
         most: groups of a commit.
         wait_seconds: how long a commit waits for company. While one is under way the next gathers groups anyway.
+        busy_seconds: the same where the last one found company.
         compact_every: commits between two compactions; 0 leaves compaction to somebody else.
     """
 
     def __init__(
-        self, ledger: EpisodeLedger, *, most: int = 64, wait_seconds: float = 0.05, compact_every: int = 256
+        self,
+        ledger: EpisodeLedger,
+        *,
+        most: int = 64,
+        wait_seconds: float = 0.05,
+        busy_seconds: float = 0.2,
+        compact_every: int = 256,
     ) -> None:
         self._ledger = ledger
         self._most = most
-        self._wait_seconds = wait_seconds
+        self._wait_seconds, self._busy_seconds = wait_seconds, busy_seconds
+        self._last = 0
         self._compact_every = compact_every
         self._open: _Batch | None = None
         self._tasks: set[asyncio.Task[list[bool]]] = set()
@@ -73,10 +84,12 @@ class Committer:
 
     async def _commit(self, batch: _Batch) -> list[bool]:
         with suppress(TimeoutError):
-            await asyncio.wait_for(batch.full.wait(), self._wait_seconds)
+            wait = self._busy_seconds if self._last >= BUSY else self._wait_seconds
+            await asyncio.wait_for(batch.full.wait(), wait)
         async with self._turn:
             if self._open is batch:
                 self._open = None
+            self._last = len(batch.groups)
             loop = asyncio.get_running_loop()
             new = await loop.run_in_executor(self._threads, self._ledger.append_groups, batch.groups)
         self._count()

@@ -6,6 +6,7 @@ of two coloured shapes on a ground, the plain correlation over all channels woul
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -77,9 +78,8 @@ class Pattern:
     def __init__(self, pixels: Pixels) -> None:
         self.pixels = pixels
         self.height, self.width = pixels.shape[:2]
-        self._centred = np.moveaxis(pixels - pixels.mean(axis=(0, 1), dtype=np.float32), 2, 0)
-        self.energy = float(np.square(self._centred, dtype=np.float64).sum())
-        self._spectrum: tuple[tuple[int, int], NDArray[np.complex64]] | None = None
+        self.centred = np.moveaxis(pixels - pixels.mean(axis=(0, 1), dtype=np.float32), 2, 0)
+        self.energy = float(np.square(self.centred, dtype=np.float64).sum())
 
     @property
     def flat(self) -> bool:
@@ -90,19 +90,42 @@ class Pattern:
         """Whether the field has a place for it."""
         return self.height <= field.height and self.width <= field.width
 
-    def scores(self, field: Field) -> Scores:
-        """Correlation at every place where the pattern fits whole, by the place's top left corner: -1 to 1.
+
+class Search:
+    """Several patterns, which are searched for at once: of small images each call costs more than its work.
+
+    Args:
+        patterns: what is searched for.
+    """
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self.patterns = tuple(patterns)
+        self._spectra: tuple[tuple[int, int], NDArray[np.complex64]] | None = None
+
+    def scores(self, field: Field) -> list[Scores]:
+        """For each pattern its correlation at every place where it fits whole, by the place's top left corner: -1 to 1.
 
         Returns:
-            float32 [field.height - height + 1, field.width - width + 1].
+            float32 [field.height - height + 1, field.width - width + 1] each.
         """
-        product = (field.spectrum * self._conjugate(field.grid)).sum(axis=0)
-        weights = field.weights(self.height, self.width)
-        rows, columns = weights.shape
-        return np.asarray(irfft2(product, s=field.grid)[:rows, :columns] * weights * np.float32(self.energy**-0.5))
+        if not self.patterns:
+            return []
+        products = np.einsum("chw,kchw->khw", field.spectrum, self._conjugates(field.grid))
+        everywhere = irfft2(products, s=field.grid)
+        return [_within(found, pattern, field) for found, pattern in zip(everywhere, self.patterns, strict=True)]
 
-    def _conjugate(self, grid: tuple[int, int]) -> NDArray[np.complex64]:
-        """Of the pattern's spectrum on a grid; kept, since a group of edits has one."""
-        if self._spectrum is None or self._spectrum[0] != grid:
-            self._spectrum = grid, np.conj(rfft2(self._centred, s=grid))
-        return self._spectrum[1]
+    def _conjugates(self, grid: tuple[int, int]) -> NDArray[np.complex64]:
+        """Of the patterns' spectra on a grid; kept, since a group of edits has one."""
+        if self._spectra is None or self._spectra[0] != grid:
+            padded = np.zeros((len(self.patterns), 3, *grid), dtype=np.float32)
+            for place, pattern in zip(padded, self.patterns, strict=True):
+                place[:, : pattern.height, : pattern.width] = pattern.centred
+            self._spectra = grid, np.conj(rfft2(padded))
+        return self._spectra[1]
+
+
+def _within(found: Scores, pattern: Pattern, field: Field) -> Scores:
+    """What was found where the pattern fits whole, by the energy of what is there and of the pattern."""
+    weights = field.weights(pattern.height, pattern.width)
+    rows, columns = weights.shape
+    return found[:rows, :columns] * weights * np.float32(pattern.energy**-0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000
 
 from sparring.referee.cielab import cielab
-from sparring.referee.correlation import Field, Pattern, Pixels, Scores
+from sparring.referee.correlation import Field, Pattern, Pixels, Scores, Search
 from sparring.referee.regions import Region
 
 LARGEST = 384
@@ -23,8 +24,13 @@ for a target that has one of them."""
 PROMISING = 0.4
 """Correlation of the target in its own size from which the other sizes are tried."""
 
-Model = tuple[Pattern, Scores]
-"""What is searched for, and the scores that are usual: those of the control."""
+
+@dataclass(frozen=True)
+class Model:
+    """What is searched for, and the scores that are usual for each pattern: those of the control."""
+
+    search: Search
+    usual: list[Scores]
 
 
 class Scenery:
@@ -83,37 +89,41 @@ class Likeness:
             edit: of the control's size.
             margin: places count where the correlation exceeds the control's by this much.
         """
-        spots = [_best(edit, margin, *model) for model in self._own_size]
+        spots = list(_best(edit, margin, self._own_size))
         if spots and spots[0].correlation >= PROMISING:
-            spots += [_best(edit, margin, *model) for model in self._other_sizes]
+            spots += _best(edit, margin, self._other_sizes)
         return max(spots, key=lambda spot: spot.correlation, default=None)
 
     @cached_property
-    def _own_size(self) -> list[Model]:
-        return self._models([Pattern(self._crop)])
+    def _own_size(self) -> Model:
+        return self._model([Pattern(self._crop)])
 
     @cached_property
-    def _other_sizes(self) -> list[Model]:
+    def _other_sizes(self) -> Model:
         height, width = self._crop.shape[:2]
         sizes = dict.fromkeys((round(width * size), round(height * size)) for size in SIZES)
         crops = [resized(self._crop, *size, Image.Resampling.BICUBIC) for size in sizes if size != (width, height)]
-        return self._models([Pattern(crop) for crop in crops])
+        return self._model([Pattern(crop) for crop in crops])
 
-    def _models(self, patterns: list[Pattern]) -> list[Model]:
-        """Those that can be searched for, with their correlation everywhere in the control itself."""
+    def _model(self, patterns: list[Pattern]) -> Model:
+        """Of those that can be searched for, with their correlation everywhere in the control itself."""
         ground = self._control.field
-        return [
-            (pattern, self._usual(pattern))
-            for pattern in patterns
-            if min(pattern.height, pattern.width) >= SMALLEST and pattern.fits(ground) and not pattern.flat
-        ]
+        search = Search(
+            [
+                pattern
+                for pattern in patterns
+                if min(pattern.height, pattern.width) >= SMALLEST and pattern.fits(ground) and not pattern.flat
+            ]
+        )
+        scores = zip(search.patterns, search.scores(ground), strict=True)
+        return Model(search, [self._usual(pattern, found) for pattern, found in scores])
 
-    def _usual(self, pattern: Pattern) -> Scores:
+    def _usual(self, pattern: Pattern, scores: Scores) -> Scores:
         """The pattern's correlation everywhere in the control.
 
         It is infinite where the place's centre lies in the target's box: what is there is the target itself.
         """
-        scores, home = pattern.scores(self._control.field), self._home
+        home = self._home
         rows, columns = (np.arange(side) for side in scores.shape)
         rows = np.abs(2 * rows + pattern.height - home.top - home.bottom) <= home.height
         columns = np.abs(2 * columns + pattern.width - home.left - home.right) <= home.width
@@ -121,13 +131,14 @@ class Likeness:
         return scores
 
 
-def _best(edit: Scenery, margin: float, pattern: Pattern, usual: Scores) -> Spot:
-    """The best place for a pattern, of those where it correlates better than usually."""
-    scores = pattern.scores(edit.field)
-    scores[scores <= usual + margin] = 0
-    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
-    there = edit.pixels[row : row + pattern.height, column : column + pattern.width]
-    return Spot(float(scores[row, column]), there, pattern)
+def _best(edit: Scenery, margin: float, model: Model) -> Iterator[Spot]:
+    """For each pattern the best place, of those where it correlates better than usually."""
+    found = model.search.scores(edit.field)
+    for pattern, usual, scores in zip(model.search.patterns, model.usual, found, strict=True):
+        scores[scores <= usual + margin] = 0
+        row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+        there = edit.pixels[row : row + pattern.height, column : column + pattern.width]
+        yield Spot(float(scores[row, column]), there, pattern)
 
 
 def resized(image: Pixels, width: int, height: int, how: Image.Resampling) -> Pixels:

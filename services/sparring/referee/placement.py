@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparring.referee.correlation import Field, Pattern, Pixels
+from sparring.referee.correlation import Field, Pattern, Pixels, Search
 from sparring.referee.regions import Region
 
 REACH = 32
@@ -22,7 +22,7 @@ class Placement:
     """
 
     def __init__(self, control: Pixels, part: Region) -> None:
-        self._pattern = Pattern(part.of(control))
+        self._search = Search([Pattern(part.of(control))])
         reach = max(2, min(REACH, min(part.height, part.width) // 2))
         self._around = part.widened(reach).clipped(*control.shape[:2])
         self._here = (part.top - self._around.top, part.left - self._around.left)
@@ -36,9 +36,9 @@ class Placement:
             edit: of the control's size.
             tolerance: offset, in pixels along either axis, that is as good as none for the fit.
         """
-        if self._pattern.flat:
+        if self._search.patterns[0].flat:
             return 1.0, 0
-        scores = self._pattern.scores(Field(self._around.of(edit)))
+        (scores,) = self._search.scores(Field(self._around.of(edit)))
         rows, columns = (np.abs(np.arange(side) - here) for side, here in zip(scores.shape, self._here, strict=True))
         fit = float(scores[np.ix_(rows <= tolerance, columns <= tolerance)].max())
         row, column = np.unravel_index(int(scores.argmax()), scores.shape)
