@@ -192,6 +192,26 @@ def test_what_is_told_of_one_edit_does_not_change_another() -> None:
     assert [group.type_of(edit) for edit in edits] == [attack_type(before, edit, targets) for edit in edits]
 
 
+@pytest.mark.parametrize("scale", [1, 3, 10])
+def test_far_from_a_change_nothing_matters(scale: int) -> None:
+    found = 0
+    for index in range(6):
+        for _, before, after in labelled(index):
+            images = [np.kron(render(scene), np.ones((scale, scale, 1), dtype=np.uint8)) for scene in (before, after)]
+            # One level more or less in opposite corners makes all of the image what has been touched.
+            freckled = images[1].copy()
+            freckled[0, 0] ^= 1
+            freckled[-1, -1] ^= 1
+            group = Before(images[0], [])
+            some, all_ = list(group.changes(images[1])), list(group.changes(freckled))
+            assert len(some) == len(all_)
+            for one, other in zip(some, all_, strict=True):
+                assert (one.area, one.before) == (other.area, other.before)
+                assert one.after == pytest.approx(other.after, abs=0.05)
+            found += len(some)
+    assert found > 20
+
+
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_a_mask_grows_as_by_dilation_with_a_cross(steps: int) -> None:
     mask = np.random.default_rng(steps).random((23, 31)) < 0.02

@@ -7,6 +7,7 @@ from skimage import data
 from skimage.feature import match_template
 
 from sparring.referee.correlation import Field, Pattern, Pixels, Scores, Search
+from sparring.referee.regions import Region
 
 
 def defined(image: Pixels, crop: Pixels) -> NDArray[np.float64]:
@@ -52,6 +53,15 @@ def test_several_at_once_are_each_as_alone(photo: Pixels) -> None:
     for crop, scores in zip(crops, found, strict=True):
         np.testing.assert_allclose(scores, defined(photo, crop), atol=1e-4)
     assert Search([]).scores(Field(photo)) == []
+
+
+def test_of_a_part_are_those_of_the_whole_there(photo: Pixels) -> None:
+    search = Search([Pattern(photo[:9, :12]), Pattern(photo[20:33, 30:41])])
+    part = Region(4, 11, 40, 36)
+    for whole, scores in zip(search.scores(Field(photo)), search.scores(Field(photo, part)), strict=True):
+        rows, columns = scores.shape
+        np.testing.assert_array_equal(scores, whole[11 : 11 + rows, 4 : 4 + columns])
+    assert [scores.shape for scores in search.scores(Field(photo, part))] == [(17, 25), (13, 26)]
 
 
 def test_ignores_brightness_and_contrast_of_each_channel(photo: Pixels) -> None:

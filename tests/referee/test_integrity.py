@@ -234,6 +234,38 @@ def test_large_images_are_searched_reduced() -> None:
     assert judge(subject, edited, CONFIG).reasons == ("copy",)
 
 
+def freckled(image: Pixels) -> Pixels:
+    """The image with one level more or less in opposite corners, so that the whole of it has changed."""
+    other = image.copy()
+    other[0, 0] ^= 1
+    other[-1, -1] ^= 1
+    return other
+
+
+@pytest.mark.parametrize("side", [64, 500])
+def test_what_was_left_alone_need_not_be_looked_at(side: int) -> None:
+    rng = np.random.default_rng(4)
+    for index in range(6):
+        scene = Shapes(WORLD, 7, "alone").scene(index)
+        before = Image.fromarray(render(scene)).resize((side, side))
+        boxes = [target.box for target in ask(scene).targets]
+        scale = side / scene.size
+        targets = [Target("it", Box(b.x * scale, b.y * scale, b.width * scale, b.height * scale)) for b in boxes]
+        subject = Subject(np.asarray(before), targets)
+        for _, edited in (*legal(rng, scene), *illegal(rng, scene)):
+            edit = np.asarray(Image.fromarray(render(edited)).resize((side, side)))
+            some, all_ = judge(subject, edit, CONFIG), judge(subject, freckled(edit), CONFIG)
+            assert some.measures == pytest.approx(all_.measures, abs=0.01)
+            assert some.reasons == all_.reasons
+
+
+def test_an_edit_that_changed_nothing_is_as_good_as_can_be(stage: Stage) -> None:
+    verdict = stage.verdict(*stage.scene.items)
+    assert verdict.measures == pytest.approx({"ssim": 1, "colour": 0, "form": 1, "shift": 0, "copy": 0}, abs=1e-6)
+    again = judge(stage.subject, freckled(render(stage.scene)), CONFIG)
+    assert again.measures == pytest.approx(verdict.measures, abs=0.01)
+
+
 @pytest.mark.parametrize(("x", "reasons"), [(0.0, ()), (-20.0, ("movement",))])
 def test_a_corruption_must_leave_the_targets_in_the_picture(x: float, reasons: tuple[str, ...]) -> None:
     targets = (Target("it", Box(10, 10, 20, 20)),)

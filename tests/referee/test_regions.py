@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparring.referee.regions import Region, region, visible
+from sparring.referee.regions import Region, changed, region, visible
 from sparring.samples.sample import Box
 
 STILL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -27,6 +27,29 @@ def test_scaling_covers_at_least_the_same() -> None:
 def test_of_takes_rows_before_columns() -> None:
     image = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
     np.testing.assert_array_equal(Region(2, 1, 4, 3).of(image), image[1:3, 2:4])
+
+
+def test_within_shows_the_same_pixels() -> None:
+    image = np.arange(9 * 7 * 3, dtype=np.uint8).reshape(9, 7, 3)
+    outer, inner = Region(1, 2, 6, 9), Region(2, 4, 5, 8)
+    np.testing.assert_array_equal(inner.within(outer).of(outer.of(image)), inner.of(image))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_changed_is_the_least_rectangle_around_all_pixels_that_differ(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.integers(0, 255, (13, 17, 3), dtype=np.uint8)
+    after = before.copy()
+    places = [(int(rng.integers(13)), int(rng.integers(17))) for _ in range(seed + 1)]
+    for row, column in places:
+        after[row, column, int(rng.integers(3))] += 1
+    rows, columns = zip(*places, strict=True)
+    assert changed(before, after) == Region(min(columns), min(rows), max(columns) + 1, max(rows) + 1)
+
+
+def test_nothing_changed_in_equal_images() -> None:
+    image = np.full((4, 5, 3), 7, dtype=np.uint8)
+    assert changed(image, image.copy()).empty
 
 
 @pytest.mark.parametrize(

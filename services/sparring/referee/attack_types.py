@@ -19,7 +19,7 @@ from scipy.ndimage import correlate1d, find_objects, label
 
 from sparring.referee.cielab import Lab, cielab
 from sparring.referee.correlation import Pixels
-from sparring.referee.regions import region
+from sparring.referee.regions import Region, changed, region
 from sparring.samples.sample import Target
 
 Mask = NDArray[np.bool_]
@@ -28,7 +28,9 @@ LARGEST = 256
 """Images with a longer side are reduced to it, pixels."""
 SOFTNESS = 0.7
 """Deviation of the Gaussian blur before anything is compared, reduced pixels: it takes away noise."""
-_TAPS = np.exp(-0.5 * (np.arange(-3, 4) / SOFTNESS) ** 2)
+RADIUS = 3
+"""How far the blur reaches, reduced pixels."""
+_TAPS = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SOFTNESS) ** 2)
 _TAPS /= _TAPS.sum()
 VISIBLE = 10.0
 """Distance in CIELAB (CIE76) from which a pixel has changed."""
@@ -91,7 +93,8 @@ class Before:
     """
 
     def __init__(self, image: Pixels, targets: Sequence[Target]) -> None:
-        self._shape, self._lab = image.shape, _lab(image)
+        self._shape, self._small = image.shape, _reduced(image)
+        self._lab = _softened(cielab(self._small))
         rows, columns = self._lab.shape[:2]
         self._free = ~_boxes(targets, rows / image.shape[0], (rows, columns))
 
@@ -117,21 +120,35 @@ class Before:
         """The places that changed visibly; see `type_of`."""
         if edit.shape != self._shape:
             raise ValueError(f"an edit of shape {edit.shape} can't be compared with an image of shape {self._shape}")
-        labs = self._lab, _lab(edit)
-        changed = _changed(*labs) & self._free
-        if not changed.any():
+        small = _reduced(edit)
+        shape = small.shape[:2]
+        touched = changed(self._small, small)
+        if touched.empty:
             return
-        gap = max(1, round(min(changed.shape) / 64))
+        gap = max(1, round(min(shape) / 64))
+        # No farther off is anything looked at, so an image of which little was touched is not looked at whole.
+        part = touched.widened(RADIUS + 4 * gap + 1).clipped(*shape)
+        labs = part.of(self._lab), part.of(self._after(small, touched))
+        free = part.of(self._free)
+        visibly = _changed(*labs) & free
         # What lies closer together than twice the gap is one place.
-        places = label(grown(changed, gap))[0] * changed
-        calm = self._free & ~grown(changed, 1)
+        places = label(grown(visibly, gap))[0] * visibly
+        calm = free & ~grown(visibly, 1)
         for number, window in enumerate(find_objects(places), start=1):
             wide = tuple(slice(max(0, part.start - 4 * gap), part.stop + 4 * gap) for part in window)
             place = places[wide] == number
             size = np.count_nonzero(place)
-            if size >= max(6, LEAST * changed.size):
+            if size >= max(6, LEAST * self._free.size):
                 around = grown(place, 1 + 3 * gap) & calm[wide]
-                yield Change(size / changed.size, *(_standing_out(lab[wide], place, around) for lab in labs))
+                yield Change(size / self._free.size, *(_standing_out(lab[wide], place, around) for lab in labs))
+
+    def _after(self, small: Pixels, touched: Region) -> Lab:
+        """A reduced edit in CIELAB, softened; computed anew only where it can differ from the image."""
+        news = touched.widened(RADIUS).clipped(*small.shape[:2])
+        around = news.widened(RADIUS).clipped(*small.shape[:2])
+        lab = self._lab.copy()
+        news.of(lab)[...] = news.within(around).of(_softened(cielab(around.of(small))))
+        return lab
 
 
 def grown(mask: Mask, steps: int) -> Mask:
@@ -146,13 +163,17 @@ def grown(mask: Mask, steps: int) -> Mask:
     return wider
 
 
-def _lab(image: Pixels) -> Lab:
-    """The image in CIELAB, reduced and softened: float32 [rows, columns, 3]."""
+def _reduced(image: Pixels) -> Pixels:
+    """The image in the size in which it is looked at: uint8 [rows, columns, 3]."""
     height, width = image.shape[:2]
     scale = min(1.0, LARGEST / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = image if scale == 1 else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-    return np.asarray(correlate1d(correlate1d(cielab(small), _TAPS, axis=0), _TAPS, axis=1))
+    return image if scale == 1 else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
+def _softened(lab: Lab) -> Lab:
+    """An image in CIELAB, blurred: float32 [rows, columns, 3]."""
+    return np.asarray(correlate1d(correlate1d(lab, _TAPS, axis=0), _TAPS, axis=1))
 
 
 def _boxes(targets: Sequence[Target], scale: float, shape: tuple[int, int]) -> Mask:

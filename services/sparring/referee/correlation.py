@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
+from sparring.referee.regions import Region
+
 Pixels = NDArray[np.uint8]
 Scores = NDArray[np.float32]
 
@@ -30,10 +32,13 @@ class Field:
 
     Args:
         pixels: uint8 [height, width, 3].
+        part: where is searched, not empty; all of it by default.
     """
 
-    def __init__(self, pixels: Pixels) -> None:
+    def __init__(self, pixels: Pixels, part: Region | None = None) -> None:
+        self.pixels = pixels
         self.height, self.width = pixels.shape[:2]
+        self.part = part or Region(0, 0, self.width, self.height)
         self._channels = pixels.transpose(2, 0, 1).astype(np.float32, order="C") - 128
         self._weights: dict[tuple[int, int], Scores] = {}
         self.grid = (next_fast_len(self.height, real=True), next_fast_len(self.width, real=True))
@@ -44,14 +49,19 @@ class Field:
 
     @cached_property
     def _sums(self) -> NDArray[np.float64]:
-        """Integral images of each channel and of the squares of all: float64 [4, height + 1, width + 1]."""
-        squares = np.einsum("cij,cij->ij", self._channels, self._channels)[None]
-        table = np.zeros((4, self.height + 1, self.width + 1))
-        np.concatenate([self._channels, squares]).cumsum(axis=1, dtype=np.float64, out=table[:, 1:, 1:])
+        """Integral images, of the part, of each channel and of the squares of all: float64 [4, height + 1, width + 1].
+
+        They are sums of whole numbers, and so exact.
+        """
+        part = self.part
+        channels = self._channels[:, part.top : part.bottom, part.left : part.right]
+        squares = np.einsum("cij,cij->ij", channels, channels)[None]
+        table = np.zeros((4, part.height + 1, part.width + 1))
+        np.concatenate([channels, squares]).cumsum(axis=1, dtype=np.float64, out=table[:, 1:, 1:])
         return table.cumsum(axis=2, out=table)
 
     def weights(self, height: int, width: int) -> Scores:
-        """Of each window of that size: 1 / root of its energy, or of the least that is not flat."""
+        """Of each window of that size in the part: 1 / root of its energy, or of the least that is not flat."""
         if (height, width) not in self._weights:
             energy = np.maximum(self._energy(height, width), least_energy(height, width))
             self._weights[height, width] = (1 / np.sqrt(energy)).astype(np.float32)
@@ -103,14 +113,17 @@ class Search:
         self._spectra: tuple[tuple[int, int], NDArray[np.complex64]] | None = None
 
     def scores(self, field: Field) -> list[Scores]:
-        """For each pattern its correlation at every place where it fits whole, by the place's top left corner: -1 to 1.
+        """For each pattern its correlation at every place of the field's part where it fits whole: -1 to 1.
 
         Returns:
-            float32 [field.height - height + 1, field.width - width + 1] each.
+            float32 [field.part.height - height + 1, field.part.width - width + 1] each, by the place's top left corner.
         """
         if not self.patterns:
             return []
-        products = np.einsum("chw,kchw->khw", field.spectrum, self._conjugates(field.grid))
+        ours, theirs = self._conjugates(field.grid), field.spectrum
+        products = theirs[0] * ours[:, 0]
+        for channel in (1, 2):
+            products += theirs[channel] * ours[:, channel]
         everywhere = irfft2(products, s=field.grid)
         return [_within(found, pattern, field) for found, pattern in zip(everywhere, self.patterns, strict=True)]
 
@@ -127,5 +140,5 @@ class Search:
 def _within(found: Scores, pattern: Pattern, field: Field) -> Scores:
     """What was found where the pattern fits whole, by the energy of what is there and of the pattern."""
     weights = field.weights(pattern.height, pattern.width)
-    rows, columns = weights.shape
-    return found[:rows, :columns] * weights * np.float32(pattern.energy**-0.5)
+    top, left, (rows, columns) = field.part.top, field.part.left, weights.shape
+    return found[top : top + rows, left : left + columns] * weights * np.float32(pattern.energy**-0.5)

@@ -17,9 +17,9 @@ import numpy as np
 from skimage.color import deltaE_ciede2000
 
 from sparring.referee.attack_types import AttackType, Before
-from sparring.referee.cielab import Lab, cielab
+from sparring.referee.cielab import cielab
 from sparring.referee.config import IntegrityConfig
-from sparring.referee.correlation import Pixels
+from sparring.referee.correlation import Field, Pixels
 from sparring.referee.likeness import Likeness, Scenery
 from sparring.referee.placement import Placement
 from sparring.referee.regions import Region, region, visible
@@ -78,29 +78,39 @@ class Subject:
     def structures(self) -> list[Structure]:
         return [Structure(part.of(self.control)) for part in self.regions]
 
-    @cached_property
-    def lab(self) -> Lab:
-        """The regions' pixels in CIELAB, one region after the other: float32 [pixels, 3]."""
-        return self._lab_of(self.control)
-
     def distances(self, edit: Pixels) -> list[float]:
         """Mean CIEDE2000 distance within each region, in one call: it costs much for each and little for a pixel."""
+        before, after = self._pixels, self._pixels_of(edit)
+        if np.array_equal(before, after):
+            return [0.0] * len(self.regions)
         starts = np.cumsum([0, *(part.height * part.width for part in self.regions)])
-        found = deltaE_ciede2000(self.lab, self._lab_of(edit))
+        found = deltaE_ciede2000(cielab(before), cielab(after))
         sums = np.add.reduceat(found, starts[:-1], dtype=np.float64)
         return [float(distance) for distance in sums / np.diff(starts)]
 
-    def _lab_of(self, image: Pixels) -> Lab:
-        return cielab(np.concatenate([part.of(image).reshape(-1, 3) for part in self.regions]))
+    @cached_property
+    def _pixels(self) -> Pixels:
+        return self._pixels_of(self.control)
+
+    def _pixels_of(self, image: Pixels) -> Pixels:
+        """The regions' pixels, one region after the other: uint8 [pixels, 3]."""
+        return np.concatenate([part.of(image).reshape(-1, 3) for part in self.regions])
 
     @cached_property
     def placements(self) -> list[Placement]:
         return [Placement(self.control, part) for part in self.boxes]
 
     @cached_property
+    def scenery(self) -> Scenery:
+        return Scenery(self.control)
+
+    @cached_property
     def likenesses(self) -> list[Likeness]:
-        scenery = Scenery(self.control)
-        return [Likeness(scenery, part) for part in self.boxes]
+        return [Likeness(self.scenery, part) for part in self.boxes]
+
+    def news(self, edit: Scenery) -> Field | None:
+        """Where in an edit a target may have appeared again; None where nothing has changed."""
+        return edit.since(self.scenery, max(likeness.reach for likeness in self.likenesses))
 
 
 class Exhibit:
@@ -145,7 +155,10 @@ def copies(subject: Subject, exhibit: Exhibit, config: IntegrityConfig) -> Findi
     """How much something elsewhere has come to look like a target."""
     if not subject.boxes:
         return Finding()
-    found = [likeness.nearest(exhibit.scenery, config.copy_margin) for likeness in subject.likenesses]
+    news = subject.news(exhibit.scenery)
+    if news is None:
+        return Finding({"copy": 0.0})
+    found = [likeness.nearest(news, config.copy_margin) for likeness in subject.likenesses]
     spots = [spot for spot in found if spot is not None]
     twice = any(spot.correlation > config.copy_correlation and spot.colour < config.copy_colour for spot in spots)
     return Finding({"copy": max((spot.correlation for spot in spots), default=0.0)}, "copy" if twice else None)

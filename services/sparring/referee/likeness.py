@@ -12,7 +12,7 @@ from skimage.color import deltaE_ciede2000
 
 from sparring.referee.cielab import cielab
 from sparring.referee.correlation import Field, Pattern, Pixels, Scores, Search
-from sparring.referee.regions import Region
+from sparring.referee.regions import Region, changed
 
 LARGEST = 384
 """Images with a longer side are reduced to it before they are searched, pixels."""
@@ -44,7 +44,16 @@ class Scenery:
         self.scale = min(1.0, LARGEST / max(pixels.shape[:2]))
         height, width = (max(1, round(side * self.scale)) for side in pixels.shape[:2])
         self.pixels = pixels if self.scale == 1 else resized(pixels, width, height, Image.Resampling.BOX)
-        self.field = Field(self.pixels)
+
+    def since(self, control: Scenery, reach: int) -> Field | None:
+        """The part that has changed with so much around it, ready for searching; None if nothing has.
+
+        Elsewhere everything looks as it did.
+        """
+        part = changed(control.pixels, self.pixels)
+        if part.empty:
+            return None
+        return Field(self.pixels, part.widened(reach).clipped(*self.pixels.shape[:2]))
 
 
 @dataclass(frozen=True)
@@ -76,17 +85,22 @@ class Likeness:
     """
 
     def __init__(self, control: Scenery, part: Region) -> None:
-        self._control = control
+        self._ground = Field(control.pixels)
         self._home = part.scaled(control.scale).clipped(*control.pixels.shape[:2])
         self._crop = self._home.of(control.pixels)
 
-    def nearest(self, edit: Scenery, margin: float) -> Spot | None:
+    @property
+    def reach(self) -> int:
+        """Longest side of what is searched for, pixels of the reduced image."""
+        return max(round(side * max(SIZES)) for side in self._crop.shape[:2])
+
+    def nearest(self, edit: Field, margin: float) -> Spot | None:
         """The place elsewhere that has come to look most like the target, whatever its size there.
 
         None for a target that can't be searched for.
 
         Args:
-            edit: of the control's size.
+            edit: of the control's size, reduced as it was; see `Scenery.since`.
             margin: places count where the correlation exceeds the control's by this much.
         """
         spots = list(_best(edit, margin, self._own_size))
@@ -107,7 +121,7 @@ class Likeness:
 
     def _model(self, patterns: list[Pattern]) -> Model:
         """Of those that can be searched for, with their correlation everywhere in the control itself."""
-        ground = self._control.field
+        ground = self._ground
         search = Search(
             [
                 pattern
@@ -131,13 +145,14 @@ class Likeness:
         return scores
 
 
-def _best(edit: Scenery, margin: float, model: Model) -> Iterator[Spot]:
+def _best(edit: Field, margin: float, model: Model) -> Iterator[Spot]:
     """For each pattern the best place, of those where it correlates better than usually."""
-    found = model.search.scores(edit.field)
-    for pattern, usual, scores in zip(model.search.patterns, model.usual, found, strict=True):
-        scores[scores <= usual + margin] = 0
+    top, left = edit.part.top, edit.part.left
+    for pattern, usual, scores in zip(model.search.patterns, model.usual, model.search.scores(edit), strict=True):
+        rows, columns = scores.shape
+        scores[scores <= usual[top : top + rows, left : left + columns] + margin] = 0
         row, column = np.unravel_index(int(scores.argmax()), scores.shape)
-        there = edit.pixels[row : row + pattern.height, column : column + pattern.width]
+        there = edit.part.of(edit.pixels)[row : row + pattern.height, column : column + pattern.width]
         yield Spot(float(scores[row, column]), there, pattern)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
-from sparring.referee.correlation import Field, Pattern, Pixels, Search
+from sparring.referee.correlation import Field, Pattern, Pixels, Scores, Search
 from sparring.referee.regions import Region
 
 REACH = 32
@@ -25,6 +27,7 @@ class Placement:
         self._search = Search([Pattern(part.of(control))])
         reach = max(2, min(REACH, min(part.height, part.width) // 2))
         self._around = part.widened(reach).clipped(*control.shape[:2])
+        self._ground = self._around.of(control)
         self._here = (part.top - self._around.top, part.left - self._around.left)
 
     def find(self, edit: Pixels, tolerance: int) -> tuple[float, int]:
@@ -38,10 +41,20 @@ class Placement:
         """
         if self._search.patterns[0].flat:
             return 1.0, 0
-        (scores,) = self._search.scores(Field(self._around.of(edit)))
+        ground = self._around.of(edit)
+        scores = self._usual if np.array_equal(ground, self._ground) else self._scores(ground)
         rows, columns = (np.abs(np.arange(side) - here) for side, here in zip(scores.shape, self._here, strict=True))
         fit = float(scores[np.ix_(rows <= tolerance, columns <= tolerance)].max())
         row, column = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[row, column] <= scores[self._here] + BETTER:
             return fit, 0
         return fit, int(max(rows[row], columns[column]))
+
+    @cached_property
+    def _usual(self) -> Scores:
+        """Of the control, and so of every edit that left these surroundings alone."""
+        return self._scores(self._ground)
+
+    def _scores(self, ground: Pixels) -> Scores:
+        (scores,) = self._search.scores(Field(ground))
+        return scores

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparring.samples.sample import Box
+
+DTypeT = TypeVar("DTypeT", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,17 @@ class Region:
     def empty(self) -> bool:
         return self.height <= 0 or self.width <= 0
 
-    def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def of(self, image: NDArray[DTypeT]) -> NDArray[DTypeT]:
         """This part of an image."""
         return image[self.top : self.bottom, self.left : self.right]
 
     def clipped(self, height: int, width: int) -> Region:
         """What of it lies inside an image."""
         return Region(max(0, self.left), max(0, self.top), min(width, self.right), min(height, self.bottom))
+
+    def within(self, other: Region) -> Region:
+        """Its place in what another shows of the image."""
+        return Region(self.left - other.left, self.top - other.top, self.right - other.left, self.bottom - other.top)
 
     def widened(self, pixels: int) -> Region:
         """The same with so much more on each side."""
@@ -52,6 +59,20 @@ class Region:
             math.ceil(self.right * factor),
             math.ceil(self.bottom * factor),
         )
+
+
+def changed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Region:
+    """The least rectangle with all pixels in which two images of one size differ; empty if there are none.
+
+    Args:
+        before, after: [height, width, 3].
+    """
+    height, width, channels = before.shape
+    differs = (before != after).reshape(height, width * channels)
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0)) // channels
+    if not rows.size:
+        return Region(0, 0, 0, 0)
+    return Region(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
 def region(box: Box) -> Region:

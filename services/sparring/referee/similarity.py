@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,7 +36,7 @@ class Structure:
     """
 
     def __init__(self, before: Pixels) -> None:
-        self._pixels = _channels(before)
+        self._before, self._pixels = before, _channels(before)
         self._means, self._squares = _filtered(self._pixels, self._pixels**2)
 
     def similarity(self, after: Pixels) -> float:
@@ -47,7 +49,15 @@ class Structure:
         Args:
             after: uint8, of the same size.
         """
-        x, y = self._pixels, _channels(after)
+        return self._same if np.array_equal(after, self._before) else self._of(_channels(after))
+
+    @cached_property
+    def _same(self) -> float:
+        """What most edits that no model made leave alone need not be computed for each: 1, but for rounding."""
+        return self._of(self._pixels)
+
+    def _of(self, y: Planes) -> float:
+        x = self._pixels
         ux, xx = self._means, self._squares
         uy, yy, xy = _filtered(y, y * y, x * y)
         luminance = (2 * ux * uy + C1) / (ux * ux + uy * uy + C1)
