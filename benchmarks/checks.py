@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 from photographs import photographs
+from prometheus_client.parser import text_string_to_metric_families
 from targets import endpoint
 
 from sparring.ops.checks.config import CheckConfig
@@ -33,18 +35,23 @@ from sparring.referee.similarity import similarity
 from sparring.samples.images import decode, encode_png
 from sparring.samples.sample import Sample
 from sparring.samples.shapes import Shapes, World
+from sparring.serving.addresses import Addresses
 
-ATTACKS, BUDGET = ("add", "replace"), 2
+CORRUPTION, SEMANTIC, BUDGET = ("noise", "blur"), ("add", "replace"), 2
 SHAPES = "shapes:benchmark?seed=0&bystanders=2-2&grounds=plain,graded,striped"
 SERVICES = ("referee", "attacker")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a check took: answers, seconds from submission to end, processor seconds by service."""
+    """What a check took: answers, requests (of two equal images one is asked about), seconds from submission to end,
+    seconds from a tenth of its samples to nine tenths by the share of samples done meanwhile, and processor seconds by
+    service."""
 
     answers: int
+    requests: int
     seconds: float
+    steady_seconds: float
     used: dict[str, float]
 
 
@@ -54,13 +61,40 @@ async def play(config: CheckConfig, folder: Path) -> Cost:
     async with CheckHouse(config, CheckFolder(folder), None, status).open() as checks:
         before, began = used(), time.perf_counter()
         submitted = await checks.submit(to_spec(config, None))
-        async for _ in checks.watch(submitted.check_id):
-            pass
+        marks = [(told.done, time.perf_counter()) async for told in checks.watch(submitted.check_id)]
         seconds, after = time.perf_counter() - began, used()
         report = json.loads(await checks.report(submitted.check_id))
+        asked = requests(CheckFolder(folder))
     if report["semantic"]["missing"]:
         raise SystemExit(f"the check went wrong: {report['unreliable']} {report['counts']}")
-    return Cost(report["counts"]["answers"], seconds, {name: after[name] - before[name] for name in SERVICES})
+    return Cost(
+        report["counts"]["answers"],
+        asked,
+        seconds,
+        steady(marks),
+        {name: after[name] - before[name] for name in SERVICES},
+    )
+
+
+def steady(marks: Sequence[tuple[int, float]]) -> float:
+    """Seconds that all samples would take at the pace of the middle."""
+    total = marks[-1][0]
+    middle = [(done, at) for done, at in marks if total <= 10 * done <= 9 * total]
+    (first, start), (last, end) = middle[0], middle[-1]
+    return (end - start) * total / max(1, last - first)
+
+
+def requests(folder: CheckFolder) -> int:
+    """Requests that the referee says it has made."""
+    metrics = Addresses.read(folder.run.address("referee")).metrics
+    with urlopen(f"http://{metrics}/metrics") as page:
+        families = text_string_to_metric_families(page.read().decode())
+        return sum(
+            round(sample.value)
+            for family in families
+            for sample in family.samples
+            if sample.name == "sparring_target_requests_total"
+        )
 
 
 def used() -> dict[str, float]:
@@ -75,12 +109,12 @@ def used() -> dict[str, float]:
     return found
 
 
-def settings(url: str, data: dict[str, object], options: argparse.Namespace) -> CheckConfig:
+def settings(url: str, data: dict[str, object], attacks: Sequence[str], options: argparse.Namespace) -> CheckConfig:
     return CheckConfig.model_validate(
         {
             "target": {"kind": "openai", "url": url, "model": "slow", "concurrency": options.concurrency},
             "data": data,
-            "attacks": ATTACKS,
+            "attacks": attacks,
             "budget": BUDGET,
             "answering": {"temperature": 0, "max_tokens": 64},
         }
@@ -130,11 +164,13 @@ def least(name: str, samples: Sequence[Sample], times: int) -> float:
 
 
 def tell(name: str, cost: Cost, options: argparse.Namespace) -> float:
-    ideal = cost.answers * options.latency / options.concurrency
+    ideal = cost.requests * options.latency / options.concurrency
     each = {service: seconds / cost.answers * 1000 for service, seconds in cost.used.items()}
     print(
-        f"{name}: {cost.answers} answers in {cost.seconds:.1f} s, {ideal / cost.seconds:.3f} of the ideal rate; "
-        f"referee {each['referee']:.2f} ms, attacker {each['attacker']:.2f} ms of processor time for each",
+        f"{name}: {cost.answers} answers by {cost.requests} requests in {cost.seconds:.1f} s, "
+        f"{ideal / cost.seconds:.3f} of the ideal rate, {ideal / cost.steady_seconds:.3f} in the middle; "
+        f"referee {each['referee']:.2f} ms, "
+        f"attacker {each['attacker']:.2f} ms of processor time for each answer",
         flush=True,
     )
     return sum(each.values())
@@ -149,17 +185,19 @@ async def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root, endpoint(options.latency) as url:
         place = Path(root)
-        small = settings(url, {"uri": SHAPES, "limit": options.samples}, options)
-        tell("64 x 64", await play(small, place / "small"), options)
+        scenes = {"uri": SHAPES, "limit": options.samples}
+        for attacks in (CORRUPTION, SEMANTIC):
+            checked = settings(url, scenes, attacks, options)
+            tell(f"64 x 64, {' and '.join(attacks)}", await play(checked, place / attacks[0]), options)
         photos = place / "photographs"
         photos.mkdir()
         own = tell(
             "2 megapixels",
-            await play(settings(url, large(options.photographs, photos), options), place / "large"),
+            await play(settings(url, large(options.photographs, photos), SEMANTIC, options), place / "large"),
             options,
         )
-    scenes = Shapes(World(bystanders=(2, 2)), 0, "benchmark")
-    least("64 x 64", [scenes.sample(number) for number in range(8)], 50)
+    world = Shapes(World(bystanders=(2, 2)), 0, "benchmark")
+    least("64 x 64", [world.sample(number) for number in range(8)], 50)
     shown = [Sample(encode_png(shot.image), "?", ("a", "b"), 0, shot.targets) for shot in photographs(2_000_000)]
     print(f"2 megapixels: the check takes {own / least('2 megapixels', shown, 2):.2f} times the least")
 

@@ -34,6 +34,9 @@ RULES: Rules = {
     NoEditor: Rule(grpc.StatusCode.FAILED_PRECONDITION),
 }
 """How this room's exceptions are told."""
+TOGETHER = 1 << 17
+"""Pixels of edits that are made before any is sent on: to send each small one when it is ready costs more than making
+it, and large ones should not wait for each other."""
 
 
 async def serve_attacker(editing: Editing, config: AttackerConfig, registry: CollectorRegistry) -> None:
@@ -103,5 +106,8 @@ class AttackerService(AttackerServicer):
 
         if request.control:
             yield control_reply(await self._editing.control(request.image, image))
-        for index, seed in enumerate(request.seeds):
-            yield await asyncio.to_thread(make, index, seed)
+        several = max(1, TOGETHER // (image.shape[0] * image.shape[1]))
+        for first in range(0, len(request.seeds), several):
+            seeds = enumerate(request.seeds[first : first + several], start=first)
+            for reply in await asyncio.to_thread(lambda seeds: [make(*order) for order in seeds], list(seeds)):
+                yield reply
