@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
+from skimage.segmentation import felzenszwalb
 
+from sparring.attacker import things
 from sparring.attacker.space import NoRoom, Place
 from sparring.attacker.things import BEST, GRAINS, Thing, find_things, pick_thing
 from sparring.samples.sample import Box, Target
@@ -105,3 +110,22 @@ def test_what_lies_on_a_target_does_not_count():
     with pytest.raises(NoRoom, match="away from the 1 targets"):
         pick_thing(image, [near], np.random.default_rng(0))
     assert pick_thing(image, [Target("it", Box(22, 0, 6, 64))], np.random.default_rng(0))
+
+
+def test_an_image_is_segmented_once_for_all_who_ask_at_the_same_time(monkeypatch: pytest.MonkeyPatch):
+    image, grain, together, calls = coins(0.3), 61.0, Barrier(4), []
+
+    def counted(*given: object, **settings: object) -> np.ndarray:
+        calls.append(settings["scale"])
+        return felzenszwalb(*given, **settings)
+
+    def find() -> list[Thing]:
+        together.wait()
+        return find_things(image, [], grain)
+
+    monkeypatch.setattr(things, "felzenszwalb", counted)
+    with ThreadPoolExecutor(4) as threads:
+        found = [asked.result() for asked in [threads.submit(find) for _ in range(4)]]
+    assert calls == [grain]
+    assert found[0]
+    assert all([thing.place for thing in each] == [thing.place for thing in found[0]] for each in found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 
 import numpy as np
@@ -74,6 +75,7 @@ def harmonic(pictures: Floats, hole: Mask) -> Floats:
     return np.moveaxis(closed.reshape(*hole.shape, len(pictures), -1), 2, 0)
 
 
+@lru_cache(maxsize=64)
 def _laplacian(rows: int, columns: int) -> csr_array:
     """Each pixel's number of neighbours less the neighbours: sparse [rows * columns, rows * columns]."""
     index = np.arange(rows * columns).reshape(rows, columns)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import ceil
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ RIVAL = 1 / 3
 """... and least part of what the most striking thing has of it."""
 BEST = 6
 """How many of an image's things one is drawn from."""
+_TURNS = tuple(Lock() for _ in range(64))
+"""Held while an image is segmented, by what is in it."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,14 @@ def find_things(image: Pixels, targets: Sequence[Target], grain: float) -> list[
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
     small = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.BOX))
     free = _free((rows, columns), rows / height, columns / width, targets)
-    return [
-        Thing(outline, height, width) for outline in _standing_out(small.tobytes(), free.tobytes(), free.shape, grain)
-    ]
+    pixels, allowed = small.tobytes(), free.tobytes()
+    # Attacks on one image begin at the same time: the first finds the things, and the others wait for them.
+    with _TURNS[hash(pixels) % len(_TURNS)]:
+        outlines = _standing_out(pixels, allowed, free.shape, grain)
+    return [Thing(outline, height, width) for outline in outlines]
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _standing_out(pixels: bytes, allowed: bytes, shape: tuple[int, int], grain: float) -> list[Mask]:
     """Outlines of the things in a reduced image, what stands out most first.
 
@@ -146,7 +151,7 @@ def _standing_out(pixels: bytes, allowed: bytes, shape: tuple[int, int], grain: 
     least = SIZES[0] * min(shape)
     labels = felzenszwalb(image, scale=grain, sigma=0, min_size=max(4, int(least**2 / 2)))
     lab = rgb2lab(image)
-    found = [(_contrast(lab, outline), outline) for outline in _outlines(labels) if free[outline].all()]
+    found = [(_contrast(lab, outline), outline) for outline in _outlines(labels, free)]
     found.sort(key=lambda each: -each[0])
     most = found[0][0] if found else 0.0
     return [outline for contrast, outline in found if contrast > max(CONTRAST, RIVAL * most)]
@@ -163,15 +168,19 @@ def _free(shape: tuple[int, int], down: float, across: float, targets: Sequence[
     return free
 
 
-def _outlines(labels: NDArray[np.int64]) -> Iterator[Mask]:
-    """Segments of the size of an object, holes filled."""
+def _outlines(labels: NDArray[np.int64], free: Mask) -> Iterator[Mask]:
+    """Segments of the size of an object, holes filled, of which all is free."""
     shorter = min(labels.shape)
     for label, window in enumerate(find_objects(labels + 1)):
         sides = [part.stop - part.start for part in window]
         if min(sides) >= SIZES[0] * shorter and max(sides) <= SIZES[1] * shorter:
-            outline = np.zeros(labels.shape, dtype=bool)
-            outline[window] = binary_fill_holes(labels[window] == label)
-            if outline[window].mean() >= SOLID:
+            segment, allowed = labels[window] == label, free[window]
+            if not allowed[segment].all():
+                continue
+            whole = binary_fill_holes(segment)
+            if whole.mean() >= SOLID and allowed[whole].all():
+                outline = np.zeros(labels.shape, dtype=bool)
+                outline[window] = whole
                 yield outline
 
 
