@@ -35,7 +35,7 @@ def test_help_is_quick_and_lists_every_command() -> None:
     done = sparring("--help")
     after = os.times()
     assert done.returncode == 0
-    for command in ("demo", "run", "status", "resume", "report", "episodes", "make-weights", "serve"):
+    for command in ("demo", "run", "check", "status", "resume", "report", "episodes", "make-weights", "serve"):
         assert command in done.stdout
     # This machine may be busy, so what is counted is the time that the process had.
     assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
