@@ -80,6 +80,21 @@ async def test_samples_are_sent_in_pieces(ring: Open) -> None:
     assert report["samples"] == 2
 
 
+async def test_options_stay_where_the_sample_says_so(ring: Open) -> None:
+    sent = [to_message(sample) for sample in suite()]
+    for message in sent:
+        message.unshuffled = True
+    async with ring() as it, client(it) as checks:
+        teach(it)
+        shuffled, fixed = await checks.submit(spec("shuffled")), await checks.submit(spec("fixed", dataset=None), sent)
+        for check in (shuffled, fixed):
+            await finish(checks, check.check_id)
+        told = [(await read(it, check.check_id))["asked"]["options"] for check in (shuffled, fixed)]
+        orders = {e.option_order for e in it.ledger.scan(campaign=fixed.check_id)}
+    assert told == ["shuffled", "unshuffled"]
+    assert orders == {tuple(range(len(sample.options))) for sample in suite()}
+
+
 async def test_the_same_request_again_begins_nothing(ring: Open) -> None:
     async with ring() as it, client(it) as checks:
         teach(it)

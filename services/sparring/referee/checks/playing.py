@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -32,7 +32,7 @@ from sparring.referee.targets.target import Target
 from sparring.samples.catalog import BadDataset, open_dataset
 from sparring.samples.reader import Limits, Reader
 from sparring.samples.roots import OutsideRoots
-from sparring.samples.sample import SampleSource
+from sparring.samples.sample import Sample, SampleSource
 from sparring.samples.uploads import Uploads
 from sparring.v1 import revision_pb2
 
@@ -80,6 +80,7 @@ class Playing:
     def __init__(self, court: Court, record: CheckRecord) -> None:
         self._court, self._record = court, record
         self._source: SampleSource | None = None
+        self._shuffled = False
         self.progress = Progress({}, 0)
 
     async def run(self, tell: Callable[[Progress], None]) -> None:
@@ -100,18 +101,24 @@ class Playing:
             allowance = await asyncio.to_thread(self._allowance)
             check = Check(replace(court.table, defender=tested.target), plan, allowance)
             first = record.spec.dataset.offset
-            samples = islice(source, first, first + record.wanted)
+            samples = self._seen(islice(source, first, first + record.wanted))
             async for progress in check.run(samples, max(court.config.check_window, tested.concurrency)):
                 self.progress = progress
                 tell(progress)
         if not self.progress.done:
             raise BadDataset(f"{record.uri} has no sample from {first} on{self._excuse}")
 
+    def _seen(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """The samples; notices whether the options of any of them are shuffled."""
+        for sample in samples:
+            self._shuffled |= sample.shuffle
+            yield sample
+
     def ended(self, ending: Ending, error: str = "") -> CheckEnded:
         """The entry that says how it ended, with what is known by now."""
         reader = self._source if isinstance(self._source, Reader) else None
         facts = to_facts(reader.report) if reader else DatasetFacts()
-        asked = to_asked(self._record, self._court.config, shuffled=reader.shuffle if reader else True)
+        asked = to_asked(self._record, self._court.config, shuffled=self._shuffled)
         return CheckEnded(
             check=self._record.check_id,
             ending=ending,
