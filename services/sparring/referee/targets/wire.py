@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 
 import grpc
 import httpcore2
@@ -37,7 +37,7 @@ class Wire:
         self._place, self._key, self._today = admission.place, admission.key, today
         self._most_bytes = config.max_reply_bytes
         self._tls, self._network = admission.tls, GuardedNetwork(private=admission.private)
-        self._idle: list[httpcore2.AsyncConnectionPool] = []
+        self._idle: list[httpcore2.AsyncHTTPConnection] = []
         self._headers = {
             "host": self._place.authority,
             "accept": "application/json",
@@ -79,33 +79,43 @@ class Wire:
         for connection in self._idle:
             await connection.aclose()
 
-    @contextmanager
-    def _connection(self) -> Iterator[httpcore2.AsyncConnectionPool]:
-        """A connection for one request, the one that was used last if it is free: one that has gone is replaced.
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[httpcore2.AsyncHTTPConnection]:
+        """A connection for one request, the one that was used last if it is free and still there.
 
-        Each is a pool of one. A pool of many looks at every one of them, with a system call, before each request.
+        The engine's pool, made for many hosts, goes through all that it holds before and after each request.
         """
-        connection = self._idle.pop() if self._idle else self._connect()
+        connection = await self._kept() or self._connect()
         try:
             yield connection
         finally:
-            self._idle.append(connection)
+            if not connection.is_closed():
+                self._idle.append(connection)
 
-    def _connect(self) -> httpcore2.AsyncConnectionPool:
-        return httpcore2.AsyncConnectionPool(
-            ssl_context=self._tls,
-            max_connections=1,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=self._network,
+    async def _kept(self) -> httpcore2.AsyncHTTPConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return None
+
+    def _connect(self) -> httpcore2.AsyncHTTPConnection:
+        return httpcore2.AsyncHTTPConnection(
+            self._url("").origin, ssl_context=self._tls, keepalive_expiry=IDLE_SECONDS, network_backend=self._network
         )
 
-    async def _exchange(self, path: str, body: bytes, headers: Headers) -> bytes:
+    def _url(self, path: str) -> httpcore2.URL:
         place = self._place
-        url = httpcore2.URL(scheme=place.scheme, host=place.host, port=place.port, target=place.path + path)
+        return httpcore2.URL(scheme=place.scheme, host=place.host, port=place.port, target=place.path + path)
+
+    async def _exchange(self, path: str, body: bytes, headers: Headers) -> bytes:
         sent = [(name.encode(), value.encode()) for name, value in {**self._headers, **headers}.items()]
         length = (b"content-length", str(len(body)).encode())
-        with self._connection() as connection:
-            request = connection.stream("POST", url, headers=[*sent, length], content=body, extensions=self._extensions)
+        async with self._connection() as connection:
+            request = connection.stream(
+                "POST", self._url(path), headers=[*sent, length], content=body, extensions=self._extensions
+            )
             async with request as response:
                 content = await _read(response, self._most_bytes)
         self._refuse(response, content)
