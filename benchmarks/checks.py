@@ -4,8 +4,9 @@
 
 A whole check through its real processes: a referee, an attacker without a model, and an endpoint that answers every
 request after the latency. The ideal is that many requests in flight at any time and nothing else to wait for. Processor
-time is that of referee and attacker, for one answer. Below, in the same run, what the least that has to be done for an
-edit costs alone: decode it, compare it with the original in the targets' boxes, encode it.
+time is that of referee and attacker, for one answer. Below, in the same run, what each part of a check of small images
+costs alone, and the least that has to be done for an edit: decode it, compare it with the original in the targets'
+boxes, encode it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
+from parts import asking, committing, making_and_judging
 from photographs import photographs
 from prometheus_client.parser import text_string_to_metric_families
 from targets import endpoint
@@ -154,7 +156,7 @@ def least(name: str, samples: Sequence[Sample], times: int) -> float:
         crops = [region(target.box).clipped(*pixels.shape[:2]).of(pixels) for target in sample.targets]
         parts = (
             lambda image=image: decode(image, max_pixels=1 << 24, max_bytes=1 << 26),
-            lambda crops=crops: [similarity(crop, crop) for crop in crops],
+            lambda crops=crops: [similarity(crop, 255 - crop) for crop in crops],
             lambda pixels=pixels: encode_png(pixels),
         )
         totals = [total + alone(part, times) for total, part in zip(totals, parts, strict=True)]
@@ -176,6 +178,16 @@ def tell(name: str, cost: Cost, options: argparse.Namespace) -> float:
     return sum(each.values())
 
 
+async def apart(url: str, samples: Sequence[Sample], options: argparse.Namespace) -> None:
+    making, judging = making_and_judging(samples, SEMANTIC, BUDGET)
+    asked = await asking(url, samples[0].image, options.concurrency, 10)
+    print(
+        f"64 x 64, each alone: to make an edit {making:.2f} ms, to judge it {judging:.2f}, to ask for an answer "
+        f"{asked:.2f}, to commit it {committing(samples[0].image, 20):.2f}",
+        flush=True,
+    )
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=500)
@@ -189,6 +201,8 @@ async def main() -> None:
         for attacks in (CORRUPTION, SEMANTIC):
             checked = settings(url, scenes, attacks, options)
             tell(f"64 x 64, {' and '.join(attacks)}", await play(checked, place / attacks[0]), options)
+        world = Shapes(World(bystanders=(2, 2), grounds=("plain", "graded", "striped")), 0, "benchmark")
+        await apart(url, [world.sample(number) for number in range(64)], options)
         photos = place / "photographs"
         photos.mkdir()
         own = tell(
@@ -196,7 +210,6 @@ async def main() -> None:
             await play(settings(url, large(options.photographs, photos), SEMANTIC, options), place / "large"),
             options,
         )
-    world = Shapes(World(bystanders=(2, 2)), 0, "benchmark")
     least("64 x 64", [world.sample(number) for number in range(8)], 50)
     shown = [Sample(encode_png(shot.image), "?", ("a", "b"), 0, shot.targets) for shot in photographs(2_000_000)]
     print(f"2 megapixels: the check takes {own / least('2 megapixels', shown, 2):.2f} times the least")
