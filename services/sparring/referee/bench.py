@@ -35,15 +35,23 @@ class Bench:
     def __init__(self, config: RefereeConfig, threads: Executor, metrics: RefereeMetrics) -> None:
         self._config, self._threads, self._metrics = config, threads, metrics
         self._subjects = Subjects(KEPT_PIXELS)
+        self._examined: dict[int, asyncio.Future[Pixels]] = {}
 
     async def examine(self, sample: Sample) -> Pixels:
-        """The sample's image, uint8 [height, width, 3].
+        """The sample's image, uint8 [height, width, 3], not to be written to.
+
+        All matches of a sample begin at once; it is looked at once for those that ask meanwhile.
 
         Raises:
             BadImage: it can't be read.
             BadBox: a target has no pixel in it.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._examine, sample)
+        if id(sample) not in self._examined:
+            examined = asyncio.get_running_loop().run_in_executor(self._threads, self._examine, sample)
+            self._examined[id(sample)] = examined
+            # It holds the sample, so that no other can have its id meanwhile.
+            examined.add_done_callback(lambda _: self._examined.pop(id(sample)))
+        return await asyncio.shield(self._examined[id(sample)])
 
     async def judge(self, sample: Sample, original: Pixels, made: Edits, *, learned: bool) -> list[Verdict]:
         """What is found in each edit.
