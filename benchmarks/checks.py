@@ -82,7 +82,7 @@ def steady(marks: Sequence[tuple[int, float]]) -> float:
     """Seconds that all samples would take at the pace of the middle."""
     total = marks[-1][0]
     middle = [(done, at) for done, at in marks if total <= 10 * done <= 9 * total]
-    (first, start), (last, end) = middle[0], middle[-1]
+    (first, start), (last, end) = (middle or marks)[0], (middle or marks)[-1]
     return (end - start) * total / max(1, last - first)
 
 

@@ -17,7 +17,6 @@ from itertools import count, islice, takewhile
 from sparring.ledgers.records import EditId, EditRecord, EpisodeRecord, GroupId, Outcome, SampleId
 from sparring.referee.allowance import Allowance, Enough
 from sparring.referee.errors import OpponentError
-from sparring.referee.gathering import gather_all
 from sparring.referee.items import Item, read
 from sparring.referee.match import Table
 from sparring.referee.terms import RETRY, Attack, Original, Recorded, Terms, View, author, images
@@ -113,7 +112,7 @@ class Check:
         self._table, self._plan = table, plan
         self._allowance = allowance or Allowance()
         self._failures: Counter[str] = Counter()
-        self._enough: Enough | None = None
+        self._over: Enough | OpponentError | None = None
         self._items: dict[SampleId, Item] = {}
         self._missing = 0
 
@@ -122,7 +121,7 @@ class Check:
 
         Raises:
             OpponentError: so many matches failed one after the other that nobody seems to be there.
-            Enough: the allowance is used up; what was begun before has been played to its end.
+            Enough: the allowance is used up. Either way, what was begun before has been played to its end.
         """
         running: set[Playing] = set()
         async with aclosing(self._planned(samples, window)) as planned:
@@ -132,7 +131,7 @@ class Check:
                     if len(running) >= window:
                         running = await self._settle(running)
                         yield Progress(self._items, self._missing)
-                    if self._enough:
+                    if self._over:
                         break
                 while running:
                     running = await self._settle(running)
@@ -140,8 +139,8 @@ class Check:
             finally:
                 for task in running:
                     task.cancel()
-        if self._enough:
-            raise self._enough
+        if self._over:
+            raise self._over
 
     async def _settle(self, running: set[Playing]) -> set[Playing]:
         """Wait until a sample is done, and enter it; returns those that are not."""
@@ -149,8 +148,8 @@ class Check:
         for task in done:
             try:
                 found = read(task.result())
-            except Enough as enough:
-                self._enough = enough
+            except (Enough, OpponentError) as reason:
+                self._over = reason
             else:
                 self._items.update(found)
                 self._missing += sum(len(item.failed) for item in found.values())
@@ -216,8 +215,12 @@ class Check:
         """
         most = sum(images(bout.view) * bout.terms.answers for bout in bouts if not bout.settled)
         self._allowance.reserve(most)
-        parts = await gather_all(self._settled(bout) for bout in bouts)
-        return [episode for episodes in parts for episode in episodes]
+        # None is cancelled because another failed: it would be in the ledger a little later all the same.
+        parts = await asyncio.gather(*(self._settled(bout) for bout in bouts), return_exceptions=True)
+        for part in parts:
+            if isinstance(part, BaseException):
+                raise part
+        return [episode for part in parts if not isinstance(part, BaseException) for episode in part]
 
     async def _settled(self, bout: Bout) -> Sequence[EpisodeRecord]:
         """The episodes of a match: those that are known, or else of a new attempt; without result a FAILED one."""
