@@ -76,6 +76,12 @@ def test_anything_else_is_a_model(tmp_path: Path) -> None:
         assert (target.policy.max_pixels > 1_000_000) == (base != "small:defender")
 
 
+def test_the_largest_images_of_the_benchmarks_are_taken() -> None:
+    serving = load(settings=["referee.judges=2"]).referee.serving
+    assert serving.max_pixels >= 7680 * 4320
+    assert serving.max_image_bytes < serving.max_message_bytes
+
+
 def test_a_path_is_looked_into(tmp_path: Path) -> None:
     config = load(data=str(rows(tmp_path, 3)), others={})
     assert config.data.uri == f"jsonl:{tmp_path / 'questions.jsonl'}"

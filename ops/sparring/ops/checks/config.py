@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sparring.ops.config import MachineConfig, RefereePart, place
 from sparring.policies.config import AnswerSampling, MllmConfig
 from sparring.referee.targets.config import OipConfig, OpenAiConfig
+from sparring.serving.config import ServingConfig
 
 UNBOUNDED = 1_000_000
 """Samples where no limit is set."""
@@ -59,6 +60,20 @@ class Answering(AnswerSampling):
     max_tokens: int = Field(256, ge=1)
 
 
+class LargeServing(ServingConfig):
+    """A service that takes the largest images of the benchmarks: HR-Bench 8K has 33 megapixels."""
+
+    deadline_seconds: float = Field(24 * 3600, gt=0)
+    max_image_bytes: int = Field(60 * 2**20, ge=1024)
+    max_pixels: int = Field(8192 * 8192, ge=1)
+
+
+class CheckReferee(RefereePart):
+    """The referee's service and rules."""
+
+    serving: LargeServing = LargeServing()
+
+
 class CheckData(_Model):
     """What is asked."""
 
@@ -95,7 +110,7 @@ class CheckConfig(_Model):
     answering: Answering = Answering()
     max_calls: int = Field(0, ge=0)
     """Most answers that the model may be asked for; 0 sets no limit."""
-    referee: RefereePart = RefereePart()
+    referee: CheckReferee = CheckReferee()
     machine: MachineConfig = MachineConfig()
 
     @property

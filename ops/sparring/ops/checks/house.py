@@ -16,7 +16,7 @@ from sparring.ledgers.records import RevisionName
 from sparring.ledgers.weights import WeightsLedger
 from sparring.ops.aim import Aim
 from sparring.ops.checks.campaigns import Campaigned
-from sparring.ops.checks.config import CheckConfig, ModelTarget, RunTarget
+from sparring.ops.checks.config import CheckConfig, LargeServing, ModelTarget, RunTarget
 from sparring.ops.checks.folder import CheckFolder
 from sparring.ops.checks.request import ENDPOINT
 from sparring.ops.environment import child_environment, share_threads
@@ -26,7 +26,7 @@ from sparring.ops.supervisor import Server
 from sparring.referee.config import Opponent, RefereeConfig
 from sparring.referee.targets.config import OipConfig, OpenAiConfig, TargetsConfig
 from sparring.serving.addresses import Addresses
-from sparring.serving.config import ServingConfig, WeightsConfig
+from sparring.serving.config import WeightsConfig
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class CheckHouse:
         return address
 
     def _attacker(self) -> Player:
-        serving = self._staff.serving(ServingConfig(), "attacker")
+        serving = self._staff.serving(LargeServing(), "attacker")
         if self._attackers is None:
             return Player(self._staff.server("attacker", AttackerConfig(serving=serving, threads=self._threads)))
         campaign = self._attackers
@@ -108,7 +108,7 @@ class CheckHouse:
         return Player(self._staff.server("attacker", config, reconnecting(aim)), aim, revisions)
 
     def _defender(self) -> Player | None:
-        serving, target = self._staff.serving(ServingConfig(), "defender"), self._config.target
+        serving, target = self._staff.serving(LargeServing(), "defender"), self._config.target
         if isinstance(target, ModelTarget):
             weights = WeightsConfig(serve_base=True)
             config = DefenderConfig(serving=serving, weights=weights, mllm=target.mllm, threads=self._threads)
