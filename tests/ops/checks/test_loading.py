@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ SHAPES = "shapes:loading?seed=0"
 PLAIN = Typed("http://127.0.0.1:1/v1", "m", SHAPES, None, None, {"data.limit": 5}, None, (), False)
 
 
-def load(**changes: object) -> CheckConfig:
-    return load_check(replace(PLAIN, **changes))  # type: ignore[arg-type]
+def load(**changes: Any) -> CheckConfig:
+    return load_check(replace(PLAIN, **changes))
 
 
 def rows(folder: Path, count: int, broken: int = 0) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sparring.client.channel import Endpoint
 from sparring.client.checks import AioChecksClient
@@ -26,9 +27,9 @@ def teach(it: Ring) -> None:
     assert len(it.pupil.key) == SAMPLES, "questions tell the samples apart"
 
 
-def spec(request_id: str = "one", attacks: Sequence[str] = ("mark plain",), **fields: object) -> checks_pb2.CheckSpec:
+def spec(request_id: str = "one", attacks: Sequence[str] = ("mark plain",), **fields: Any) -> checks_pb2.CheckSpec:
     """A check of the pupil; with `dataset=None` its samples are to be sent."""
-    told: dict[str, object] = {
+    told: dict[str, Any] = {
         "model": checks_pb2.TestedModel(defender=revision_pb2.Revision(name=DEFENDER)),
         "dataset": sample_pb2.Dataset(uri=URI, limit=SAMPLES),
         "budget": 2,
@@ -36,7 +37,7 @@ def spec(request_id: str = "one", attacks: Sequence[str] = ("mark plain",), **fi
         **fields,
     }
     by = [checks_pb2.CheckAttack(procedural=attacker_pb2.ProceduralAttack(name=name)) for name in attacks]
-    return checks_pb2.CheckSpec(request_id=request_id, attacks=by, **told)  # type: ignore[arg-type]
+    return checks_pb2.CheckSpec(request_id=request_id, attacks=by, **told)
 
 
 def client(it: Ring, token: str | None = None) -> AioChecksClient:

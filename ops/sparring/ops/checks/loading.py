@@ -144,16 +144,21 @@ def pinned(config: CheckConfig) -> CheckConfig:
     if isinstance(config.target, RunTarget):
         revision = Campaigned(Path(config.target.run)).revision("defender", config.target.revision)
         updates["target"] = config.target.model_copy(update={"revision": revision})
-    if any(name in RELATIVE or "/" in name for name in config.attacks):
+    if any(map(is_learned, config.attacks)):
         root = config.attackers or (config.target.run if isinstance(config.target, RunTarget) else None)
         if root is None:
             raise UserError("attacks by a trained editor need the folder of its campaign: --attackers RUN")
         campaign = Campaigned(Path(root))
         updates["attackers"] = str(Path(root).resolve())
         updates["attacks"] = tuple(
-            campaign.revision("attacker", name) if name in RELATIVE or "/" in name else name for name in config.attacks
+            campaign.revision("attacker", name) if is_learned(name) else name for name in config.attacks
         )
     return config.model_copy(update=updates)
+
+
+def is_learned(name: str) -> bool:
+    """Whether an attack is a trained editor's: revisions are the only names with a slash."""
+    return name in RELATIVE or "/" in name
 
 
 def attackers_of(config: CheckConfig) -> Campaigned | None:
